@@ -1,0 +1,8 @@
+"""Estimators: each turns log-terms into a bound per datum and a gradient to follow."""
+
+from ppvae.estimators.base import BoundKind, Estimator
+from ppvae.estimators.elbo import ELBO
+from ppvae.estimators.iwae import IWAE
+from ppvae.estimators.renyi import Renyi
+
+__all__ = ["ELBO", "IWAE", "BoundKind", "Estimator", "Renyi"]

@@ -1,0 +1,136 @@
+"""What every estimator is: a bound per datum, the loss that reports it, the gradient it follows."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any, ClassVar, Literal
+
+import pyro.infer
+from pyro.infer.enum import get_importance_trace
+from torch import Tensor, nn
+
+from ppvae.scope import Program
+from ppvae.terms import LogTerms, log_terms
+
+__all__ = ["BoundKind", "Estimator"]
+
+BoundKind = Literal["lower", "upper", "none"]
+
+
+class Estimator(pyro.infer.ELBO, nn.Module):
+    """A bound on log p(x) per datum, and the gradient that is followed to raise it.
+
+    It serves ``pyro.infer.SVI`` and ``ppvae.SVI`` as ``loss=``, and ``estimator(model, guide)(x)``
+    is a loss for ``torch.optim``. The loss is minus the N/B-scaled sum of the bound, as Pyro's.
+
+    One's own estimator gives ``bound_kind`` and ``bound``; it gives ``surrogate`` too where the
+    gradient it follows is not the gradient of its bound.
+
+    Args:
+        num_particles: K, draws from the guide per datum, at least 1.
+
+    Attributes:
+        bound_kind: whether the bound's expectation lies below log p(x) ("lower"), above it
+            ("upper") or on no certain side ("none").
+
+    Raises:
+        ValueError: num_particles is below 1.
+    """
+
+    bound_kind: ClassVar[BoundKind] | BoundKind = "none"
+
+    def __init__(self, num_particles: int = 1) -> None:
+        nn.Module.__init__(self)
+        if num_particles < 1:
+            raise ValueError(f"num_particles must be at least 1; got {num_particles}.")
+        pyro.infer.ELBO.__init__(self, num_particles=num_particles, vectorize_particles=True)
+
+    @abstractmethod
+    def bound(self, terms: LogTerms) -> Tensor:
+        """The bound in nats, (B,)."""
+
+    def surrogate(self, terms: LogTerms) -> Tensor:
+        """What is differentiated, (B,): the bound, unless an estimator says otherwise."""
+        refuse_scored(self, terms)
+        return self.bound(terms)
+
+    def terms(self, model: Program, guide: Program, *args: Any, **kwargs: Any) -> LogTerms:
+        """The log-terms of this estimator's K draws.
+
+        Args:
+            model: p, a Pyro program.
+            guide: q, a Pyro program.
+            args: what both are called with.
+            kwargs: named fields, of which each program receives those it asks for.
+        """
+        batch = (args, kwargs) if args and kwargs else args or kwargs
+        return log_terms(model, guide, batch, num_particles=self.num_particles)
+
+    def differentiable_loss(
+        self, model: Program, guide: Program, *args: Any, **kwargs: Any
+    ) -> Tensor:
+        """Minus the N/B-scaled sum of the bound in nats, (), with the surrogate's gradient."""
+        terms = self.terms(model, guide, *args, **kwargs)
+        bound = self.bound(terms)
+        target = self.surrogate(terms) + terms.expected(terms.auxiliary).mean(0)
+        return -terms.scale * (bound.detach() + target - target.detach()).sum()
+
+    def loss(self, model: Program, guide: Program, *args: Any, **kwargs: Any) -> float:
+        """Minus the N/B-scaled sum of the bound in nats, as Pyro's SVI asks for it."""
+        terms = self.terms(model, guide, *args, **kwargs)
+        return float(-terms.scale * self.bound(terms).sum())
+
+    def loss_and_grads(self, model: Program, guide: Program, *args: Any, **kwargs: Any) -> float:
+        """The loss, with its gradient added to the parameters, as Pyro's SVI asks for it."""
+        loss = self.differentiable_loss(model, guide, *args, **kwargs)
+        if loss.requires_grad:
+            loss.backward()  # type: ignore[no-untyped-call]
+        return loss.item()
+
+    def _get_trace(self, model: Any, guide: Any, args: Any, kwargs: Any) -> Any:
+        return get_importance_trace("flat", self.max_plate_nesting, model, guide, args, kwargs)
+
+
+def refuse_scored(estimator: Estimator, terms: LogTerms) -> None:
+    """Refuse sites whose gradient the reparameterized estimators would silently leave out."""
+    if terms.scored:
+        raise ValueError(
+            f"{type(estimator).__name__} needs reparameterized or enumerated sites; "
+            f"got {terms.scored[0]!r} (mark it infer={{'enumerate': 'parallel'}} if it is discrete)."
+        )
+
+
+def share_of_global(terms: LogTerms) -> Tensor | float:
+    """What the latent sites outside of the data plate add to each datum's ELBO, () nats."""
+    if not terms.has_global:
+        return 0.0
+    return terms.global_weight.mean() / (terms.scale * terms.batch_size)
+
+
+def weights_of_draws(estimator: Estimator, terms: LogTerms) -> Tensor:
+    """log w for a K-sample bound, (K, B), or (K, 1) where a draw is one of all data together.
+
+    Raises:
+        ValueError: a latent site outside of the data plate meets subsampled data, or a
+            ``poutine.scale`` lies on a site, for which no K-sample bound is known.
+    """
+    name = type(estimator).__name__
+    if terms.rescaled:
+        raise ValueError(
+            f"{name} needs log-densities as they are; got a poutine.scale on {terms.rescaled[0]!r}."
+        )
+    if not terms.has_global:
+        return terms.marginal
+    if terms.scale != 1:
+        raise ValueError(
+            f"{name} needs all data at once for a latent site outside of the data plate; "
+            f"got 1 row in {terms.scale:g}."
+        )
+    return (terms.marginal.sum(1) + terms.global_weight)[:, None]
+
+
+def per_datum(bound: Tensor, terms: LogTerms) -> Tensor:
+    """A bound on one datum each, (B,), or on all data together spread evenly, (B,)."""
+    if len(bound) == terms.batch_size:
+        return bound
+    return (bound / terms.batch_size).expand(terms.batch_size)

@@ -1,0 +1,209 @@
+"""One step of stochastic variational inference."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+import pyro
+import pyro.infer
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import clip_grad_norm_
+
+from ppvae.estimators import Estimator
+from ppvae.optimizer import Moves, Optim
+from ppvae.pair import Batch, Pair
+from ppvae.scope import ByIdentity, Program
+
+__all__ = ["SVI", "Loss"]
+
+Loss = pyro.infer.ELBO | Callable[..., Tensor]
+
+# Shapes and supports are checked while a pair is new; a long training repeats the same step.
+_CHECKED_STEPS = 2
+
+
+class SVI:
+    """Stochastic variational inference, as :class:`pyro.infer.SVI` has it.
+
+    The parameters belong to the pair: a module's parameter is found by identity, whether
+    the module is the program, registered by ``pyro.module`` or a ``PyroModule``, and a named
+    ``pyro.param`` lives in the pair's own store. Two pairs never share a weight by name.
+
+    Args:
+        model: p, a Pyro program.
+        guide: q, a Pyro program with the same latent sites.
+        optim: a ``pyro.optim`` object, or a callable from parameters to a torch optimizer.
+        loss: an estimator of ours, an ELBO of Pyro's, or a callable of model, guide and batch.
+        clip_norm: the largest norm that the gradient of all parameters together may have.
+
+    Attributes:
+        optimizer: the torch optimizer; None before the first step.
+
+    Raises:
+        TypeError: model, guide, optim or loss is not of the kind named.
+        ValueError: clip_norm is not positive.
+
+    Example:
+        >>> import functools, pyro, pyro.distributions as dist, torch
+        >>> from ppvae import ELBO, SVI
+        >>> def model(x):
+        ...     with pyro.plate("data", len(x), dim=-1):
+        ...         z = pyro.sample("z", dist.Normal(torch.zeros(()), 1.0))
+        ...         pyro.sample("x", dist.Normal(z, 1.0), obs=x)
+        >>> def guide(x):
+        ...     slope = pyro.param("slope", torch.tensor(0.0))
+        ...     with pyro.plate("data", len(x), dim=-1):
+        ...         pyro.sample("z", dist.Normal(slope * x, 0.5**0.5))
+        >>> _ = torch.manual_seed(0)
+        >>> svi = SVI(model, guide, functools.partial(torch.optim.Adam, lr=0.05), ELBO())
+        >>> losses = [svi.step(torch.linspace(-3.0, 3.0, 50)) for _ in range(200)]
+        >>> round(float(svi.params["slope"]), 1)  # exact: 1/2
+        0.5
+    """
+
+    def __init__(
+        self,
+        model: Program,
+        guide: Program,
+        optim: Optim,
+        loss: Loss,
+        *,
+        clip_norm: float | None = None,
+    ) -> None:
+        if not isinstance(loss, pyro.infer.ELBO) and not callable(loss):
+            raise TypeError(f"loss must be an ELBO or a callable; got {type(loss).__name__}.")
+        if clip_norm is not None and not clip_norm > 0:
+            raise ValueError(f"clip_norm must be positive; got {clip_norm}.")
+        self.pair = Pair(model, guide)
+        self.loss = loss
+        self.clip_norm = clip_norm
+        self._moves = Moves(optim)
+        self._leaves: dict[str, Tensor] = {}
+        self._size = -1
+        self._steps = 0
+        self._announced = nn.Parameter(torch.zeros(()), requires_grad=False)
+
+    @property
+    def optimizer(self) -> torch.optim.Optimizer | None:
+        """The torch optimizer; None before the first step."""
+        return self._moves.optimizer
+
+    @property
+    def params(self) -> dict[str, Tensor]:
+        """The parameters of the pair by name, as the programs see them."""
+        return self.pair.params
+
+    def step(self, *args: Any, **kwargs: Any) -> Any:
+        """Take one gradient step and return the loss, minus the N/B-scaled sum of the bound.
+
+        Args:
+            args: what model and guide are called with, x of shape (B, ...) first.
+            kwargs: named fields, of which each program receives those it asks for.
+
+        Returns:
+            The loss in nats as a float (a tuple of floats where Pyro's estimator has several).
+
+        Raises:
+            ValueError: the loss reaches no parameter of the pair.
+        """
+        loss = self.update(*args, **kwargs)
+        return type(loss)(map(float, loss)) if isinstance(loss, tuple) else float(loss)
+
+    def update(self, *args: Any, **kwargs: Any) -> Any:
+        """As :meth:`step`, but the loss stays on the device, (), and the host does not wait for it.
+
+        Pyro's own estimators read the loss on the host themselves.
+        """
+        with self.pair.entered(), self._checked():
+            loss = self.gradients(*args, **kwargs)
+            self.move()
+        return loss
+
+    def gradients(self, *args: Any, **kwargs: Any) -> Any:
+        """Add the gradient of the loss to the parameters and return the loss, ()."""
+        with self.pair.entered():
+            loss = self._loss_and_grads((args, kwargs))
+        if self._size != self.pair.scope.size or self._steps == 0:
+            self._collect()
+            if all(leaf.grad is None for leaf in self._leaves.values()):
+                self._refuse()
+        return loss
+
+    def move(self) -> None:
+        """Move the parameters along their gradients, and clear these."""
+        if self.clip_norm is not None:
+            clip_grad_norm_(self._leaves.values(), self.clip_norm)
+        self._moves.step()
+        for leaf in self._leaves.values():
+            leaf.grad = None
+        self._steps += 1
+
+    def evaluate_loss(self, *args: Any, **kwargs: Any) -> Any:
+        """The loss in nats as a float, moving nothing."""
+        with self.pair.entered(), torch.no_grad():
+            if isinstance(self.loss, Estimator):
+                loss: Any = self.loss.loss(self.pair.model, self.pair.guide, *args, **kwargs)
+            elif isinstance(self.loss, pyro.infer.ELBO):
+                loss = self.loss.loss(*self._programs((args, kwargs)))
+            else:
+                loss = self.loss(*self._programs((args, kwargs)))
+        return type(loss)(map(float, loss)) if isinstance(loss, tuple) else float(loss)
+
+    def prepare(self) -> torch.optim.Optimizer:
+        """The optimizer over the parameters met so far, made before the first step.
+
+        Raises:
+            ValueError: the pair has no parameter.
+        """
+        self._collect()
+        if self.optimizer is None:
+            raise AssertionError("a pair with parameters has an optimizer")
+        return self.optimizer
+
+    def _loss_and_grads(self, batch: Batch) -> Any:
+        args, kwargs = batch
+        if isinstance(self.loss, Estimator):
+            loss = self.loss.differentiable_loss(self.pair.model, self.pair.guide, *args, **kwargs)
+        elif isinstance(self.loss, pyro.infer.ELBO):
+            loss = self.loss.loss_and_grads(*self._programs(batch))
+            return loss if isinstance(loss, tuple) else torch.as_tensor(loss)
+        else:
+            loss = self.loss(*self._programs(batch))
+        if loss.requires_grad:
+            loss.backward()
+        return loss.detach()
+
+    def _programs(self, batch: Batch) -> tuple[Any, ...]:
+        """Model and guide for a loss of Pyro's, which gives both the same arguments: here none."""
+        model, guide = (self.pair.program(role, batch) for role in ("model", "guide"))
+
+        def announced() -> Any:
+            # Pyro's estimators differentiate only when they have met a pyro.param.
+            with ByIdentity(self.pair.scope):
+                pyro.param("ppvae", self._announced)
+            return model()
+
+        return announced, guide
+
+    def _collect(self) -> None:
+        self._leaves = self.pair.leaves
+        if isinstance(self.loss, nn.Module):
+            self._leaves |= {f"loss.{n}": p for n, p in self.loss.named_parameters()}
+        if not self._leaves:
+            self._refuse()
+        self._size = self.pair.scope.size
+        self._moves.hold([(self.pair.pyro_name(n), leaf) for n, leaf in self._leaves.items()])
+
+    def _refuse(self) -> None:
+        raise ValueError(
+            "the loss must reach a parameter of the pair; got none "
+            "(a plain function makes its networks known by pyro.module)."
+        )
+
+    def _checked(self) -> contextlib.AbstractContextManager[None]:
+        if self._steps < _CHECKED_STEPS:
+            return contextlib.nullcontext()
+        return pyro.validation_enabled(False)

@@ -1,0 +1,107 @@
+"""Running a pair: a trace of the guide, and one of the model replayed against it.
+
+Particles sit in a plate left of all others, discrete sites marked for enumeration left of that,
+so that a site's log-density has the shape (C, ..., K, plates).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Iterator
+
+import pyro
+import torch
+from pyro import poutine
+from pyro.poutine.enum_messenger import EnumMessenger
+from torch import Tensor
+
+from ppvae.pair import Batch, Pair
+
+__all__ = ["Traces", "rehearsal", "trace_pair"]
+
+Traces = tuple[poutine.Trace, poutine.Trace]
+
+
+def trace_pair(pair: Pair, batch: Batch, num_particles: int) -> list[Traces]:
+    """Traces of model and guide: one pair with all K draws, or K pairs where they are looped."""
+    scope = pair.scope
+    if scope.plate_nesting is None:
+        scope.plate_nesting = _plate_nesting(pair, batch)
+    if num_particles > 1 and scope.vectorized is None:
+        scope.vectorized = _takes_two(pair, batch)
+    if num_particles > 1 and not scope.vectorized:
+        return [_trace(pair, batch, 1) for _ in range(num_particles)]
+    return [_trace(pair, batch, num_particles)]
+
+
+def retrace(pair: Pair, batch: Batch, num_particles: int, values: poutine.Trace) -> Traces:
+    """Traces of guide and model at given values instead of new draws."""
+    return _trace(pair, batch, num_particles, values)
+
+
+@contextlib.contextmanager
+def rehearsal(pair: Pair, batch: Batch) -> Iterator[None]:
+    """Run the pair inside this and leave no trace: generators and running statistics go back."""
+    args, fields = batch
+    tensors = [value for value in (*args, *fields.values()) if isinstance(value, Tensor)]
+    devices = list({tensor.device for tensor in tensors if tensor.is_cuda})
+    buffers = {name: buffer.clone() for name, buffer in pair.buffers.items()}
+    try:
+        with (
+            torch.random.fork_rng(devices),
+            torch.no_grad(),
+            poutine.block(hide_types=["sample", "plate"]),
+        ):
+            yield
+    finally:
+        for name, buffer in pair.buffers.items():
+            if name in buffers:
+                buffer.copy_(buffers[name])
+
+
+def _trace(
+    pair: Pair, batch: Batch, num_particles: int, values: poutine.Trace | None = None
+) -> Traces:
+    dim = -1 - (pair.scope.plate_nesting or 0)
+    guide, model = pair.program("guide", batch), pair.program("model", batch)
+    if values is not None:
+        guide = poutine.replay(guide, trace=values)
+    if num_particles > 1:
+        guide = pyro.plate("particles", num_particles, dim=dim)(guide)
+        model = pyro.plate("particles", num_particles, dim=dim)(model)
+        dim -= 1
+    guide_trace = poutine.trace(EnumMessenger(dim)(guide)).get_trace()
+    # Given no dimension, the model enumerates to the left of the guide.
+    replayed = EnumMessenger()(poutine.replay(model, trace=guide_trace))
+    return poutine.trace(replayed).get_trace(), guide_trace
+
+
+def _plate_nesting(pair: Pair, batch: Batch) -> int:
+    with rehearsal(pair, batch):
+        guide_trace = poutine.trace(pair.program("guide", batch)).get_trace()
+        model = poutine.replay(pair.program("model", batch), trace=guide_trace)
+        model_trace = poutine.trace(model).get_trace()
+    stacks = [
+        site["cond_indep_stack"]
+        for trace in (guide_trace, model_trace)
+        for site in trace.nodes.values()
+        if site["type"] == "sample"
+    ]
+    return -min((f.dim for stack in stacks for f in stack if f.vectorized), default=0)
+
+
+def _takes_two(pair: Pair, batch: Batch) -> bool:
+    """Whether the pair can draw two particles at once, having drawn one without complaint."""
+    try:
+        with rehearsal(pair, batch):
+            for trace in _trace(pair, batch, 2):
+                trace.compute_log_prob()
+    except (RuntimeError, ValueError, IndexError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        warnings.warn(
+            f"particles are drawn one by one, since the pair cannot draw two at once: {reason}",
+            stacklevel=2,
+        )
+        return False
+    return True

@@ -1,0 +1,198 @@
+"""Laws over every model and guide we ship: sites, shapes, names, dtypes, state, training."""
+
+import copy
+import inspect
+import itertools
+
+import pyro
+import pytest
+import torch
+from pyro import poutine
+from pyro.infer import SVI, Trace_ELBO
+from torch import nn
+
+import ppvae.guides
+import ppvae.models
+from ppvae.distributions import (
+    BernoulliLikelihood,
+    FlatPrior,
+    GaussianLikelihood,
+    StandardNormal,
+)
+from ppvae.guides import DeltaGuide, GaussianGuide
+from ppvae.models import VAE, LinearGaussian
+from ppvae.networks import MLP, ConvDecoder, ConvEncoder
+
+P, D, B = 16, 2, 8
+IMAGE = (1, 4, 4)
+
+
+def vae(likelihood):
+    return VAE(MLP(D, [6], P), StandardNormal(D), likelihood), GaussianGuide(MLP(P, [6], 2 * D))
+
+
+def convolutional():
+    model = VAE(ConvDecoder(D, IMAGE, channels=2), StandardNormal(D), BernoulliLikelihood())
+    return model, GaussianGuide(ConvEncoder(IMAGE, 2 * D, channels=2))
+
+
+def autoencoder():
+    model = VAE(MLP(D, [6], P), FlatPrior(D), BernoulliLikelihood())
+    return model, DeltaGuide(MLP(P, [6], D))
+
+
+def exact():
+    model = LinearGaussian.random(P, D)
+    return model, model.exact_guide
+
+
+PAIRS = {
+    "bernoulli": lambda: vae(BernoulliLikelihood()),
+    "gaussian": lambda: vae(GaussianLikelihood()),
+    "gaussian-learned-scale": lambda: vae(GaussianLikelihood(learn_scale=True)),
+    "convolutional": convolutional,
+    "autoencoder": autoencoder,
+    "linear-gaussian": lambda: (LinearGaussian.random(P, D), GaussianGuide(MLP(P, [], 2 * D))),
+    "linear-gaussian-exact": exact,
+}
+every_pair = pytest.mark.parametrize("build", PAIRS.values(), ids=PAIRS)
+
+
+def modules(pair):
+    """The pair's distinct modules; an exact guide belongs to its model."""
+    return [part for part in pair if isinstance(part, nn.Module)]
+
+
+def named_parameters(pair):
+    return {name: p for part in modules(pair) for name, p in part.named_parameters()}
+
+
+def binary_rows():
+    return torch.rand(B, P).lt(0.3).to(torch.get_default_dtype())
+
+
+def traces(pair, x, num_particles):
+    model, guide = pair
+    particles = pyro.plate("particles", num_particles, dim=-2)
+    guide_trace = poutine.trace(particles(guide)).get_trace(x)
+    replayed = poutine.replay(model, trace=guide_trace)
+    return poutine.trace(particles(replayed)).get_trace(x), guide_trace
+
+
+def log_probs(pair, x, num_particles=7):
+    """Log-densities of all sites at the same draws, each (K, B)."""
+    pyro.set_rng_seed(1)
+    found = {}
+    for role, trace in zip(("model", "guide"), traces(pair, x, num_particles), strict=True):
+        trace.compute_log_prob()
+        for name in {"x", "z"} & trace.nodes.keys():
+            found[f"{role} {name}"] = trace.nodes[name]["log_prob"]
+    return found
+
+
+def test_every_model_and_guide_is_in_the_registry():
+    built = {type(part).__name__ for build in PAIRS.values() for part in modules(build())}
+    assert built == {*ppvae.models.__all__, *ppvae.guides.__all__}
+
+
+def test_no_model_shares_an_attribute_name_with_a_guide():
+    parts = {type(part): part for build in PAIRS.values() for part in modules(build())}
+    models = [part for kind, part in parts.items() if kind.__name__ in ppvae.models.__all__]
+    guides = [part for kind, part in parts.items() if kind.__name__ in ppvae.guides.__all__]
+    for model, guide in itertools.product(models, guides):
+        # Under Pyro's own SVI two modules of one name collide and one never trains, silently.
+        own = [
+            {*part._modules, *part._parameters, *part._buffers, *vars(part)}
+            - {name for name in vars(part) if name.startswith("_") or name == "training"}
+            for part in (model, guide)
+        ]
+        assert not own[0] & own[1], f"{type(model).__name__} and {type(guide).__name__}"
+
+
+@every_pair
+def test_model_and_guide_take_the_same_batch(build):
+    model, guide = build()
+    model, guide = (getattr(program, "forward", program) for program in (model, guide))
+    assert list(inspect.signature(model).parameters) == ["x"]
+    assert list(inspect.signature(guide).parameters) == ["x"]
+
+
+@every_pair
+def test_sites_and_plate_stand_as_designed(build):
+    x = binary_rows()
+    model_trace, guide_trace = traces(build(), x, num_particles=7)
+    for trace, sites in ((model_trace, ["z", "x"]), (guide_trace, ["z"])):
+        random = [name for name in trace.nodes if name in ("z", "x")]
+        assert random == sites
+        for name in sites:
+            site = trace.nodes[name]
+            plates = {frame.name: (frame.dim, frame.size) for frame in site["cond_indep_stack"]}
+            assert plates == {"data": (-1, B), "particles": (-2, 7)}
+            # The prior needs no particle dimension: replayed codes broadcast against it.
+            assert site["fn"].batch_shape in [(7, B), (B,)]
+            assert site["fn"].event_shape == ((D,) if name == "z" else (P,))
+
+
+@every_pair
+@pytest.mark.parametrize("num_particles", [1, 7])
+def test_every_log_density_is_per_particle_and_row(build, num_particles):
+    shapes = {
+        tuple(value.shape) for value in log_probs(build(), binary_rows(), num_particles).values()
+    }
+    assert shapes == {(num_particles, B)}
+
+
+@every_pair
+def test_rows_do_not_touch_each_other(build):
+    pair, x = build(), binary_rows()
+    z = torch.randn(B, D)
+    scored = poutine.condition(pair[0], {"z": z})
+    alone = poutine.condition(pair[0], {"z": z[:1]})
+    whole, first = (
+        poutine.trace(program).get_trace(rows) for program, rows in ((scored, x), (alone, x[:1]))
+    )
+    for trace in (whole, first):
+        trace.compute_log_prob()
+    for name in ("z", "x"):
+        torch.testing.assert_close(
+            whole.nodes[name]["log_prob"][:1], first.nodes[name]["log_prob"], rtol=0, atol=1e-12
+        )
+
+
+@every_pair
+def test_a_pair_runs_in_float32(build):
+    torch.set_default_dtype(torch.float32)
+    assert {value.dtype for value in log_probs(build(), binary_rows()).values()} == {torch.float32}
+
+
+@every_pair
+def test_state_dicts_restore_every_log_density(build):
+    pair, other, x = build(), build(), binary_rows()
+    before = log_probs(pair, x)
+    for source, target in zip(modules(pair), modules(other), strict=True):
+        target.load_state_dict(copy.deepcopy(source.state_dict()))
+    after = log_probs(other, x)
+    assert all(torch.equal(after[name], before[name]) for name in before)
+
+
+def test_an_exact_guide_gives_the_gradient_of_log_evidence():
+    model, guide = exact()
+    x, parameters = torch.randn(B, P), list(model.parameters())
+    expected = torch.autograd.grad(-model.log_evidence(x).sum(), parameters)
+    # The guide's parameters are the model's: log w is log p(x) at every draw, and so its slope.
+    loss = Trace_ELBO().differentiable_loss(model, guide, x)
+    for gradient, slope in zip(torch.autograd.grad(loss, parameters), expected, strict=True):
+        torch.testing.assert_close(gradient, slope, rtol=0, atol=1e-10)
+
+
+@every_pair
+def test_every_pair_trains_under_pyros_own_svi(build):
+    pair, x = build(), binary_rows()
+    before = {name: p.detach().clone() for name, p in named_parameters(pair).items()}
+    svi = SVI(*pair, pyro.optim.Adam({"lr": 0.01}), Trace_ELBO())
+    losses = torch.tensor([svi.step(x) for _ in range(200)])
+    start, end = losses[:20], losses[-20:]
+    noise = (start.var() / 20 + end.var() / 20).sqrt()
+    assert start.mean() - end.mean() > 5 * noise
+    still = [name for name, p in named_parameters(pair).items() if torch.equal(p, before[name])]
+    assert not still
