@@ -121,6 +121,11 @@ def test_mean_is_over_observed_values():
     assert data.describe().endswith("77.8% of training values not observed") is False
 
 
+def test_describe_says_how_much_is_hidden():
+    data = from_arrays({"x": np.ones((10, 2)), "mask": np.ones((10, 2)) * [1, 0] > 0})
+    assert data.describe().endswith("not binarised; 50.0% of training values not observed")
+
+
 def test_the_callers_tensor_is_copied():
     x = torch.zeros(10, 2)
     data = from_arrays({"train": x, "valid": x, "test": x})
@@ -211,7 +216,7 @@ def test_other_kinds_of_values_are_refused(tmp_path, arrays, message):
 @pytest.mark.parametrize("content", [[torch.ones(3)], {"x": {"y": torch.ones(3)}}, {"x": "text"}])
 def test_a_pt_file_of_other_things_is_refused(tmp_path, content):
     torch.save(content, tmp_path / "own.pt")
-    with pytest.raises(TypeError, match="x in .* must be an array of real numbers; got"):
+    with pytest.raises(TypeError, match=r"x in .* must be an array of real numbers; got"):
         load(tmp_path / "own.pt")
 
 

@@ -114,7 +114,9 @@ def test_transparency_is_dropped(tmp_path):
 
 def test_sixteen_bits_a_channel_are_refused(tmp_path):
     Image.fromarray(np.full((4, 4), 60000, dtype=np.uint16)).save(tmp_path / "deep.png")
-    with pytest.raises(TypeError, match="must have 8 bits a channel; got mode I;16 in .*deep.png"):
+    with pytest.raises(
+        TypeError, match=r"must have 8 bits a channel; got mode I;16 in .*deep\.png"
+    ):
         load(tmp_path)
 
 

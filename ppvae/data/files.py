@@ -4,7 +4,7 @@ import pickle
 import zipfile
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
@@ -14,8 +14,9 @@ __all__ = ["SUFFIXES", "read_arrays", "tensor_of"]
 
 SUFFIXES = (".npy", ".npz", ".pt")
 
-# What the readers raise on truncated, foreign or pickled files.
+# What the readers raise on truncated, foreign or pickled files, once these are open.
 _DAMAGED = (
+    OSError,
     ValueError,
     EOFError,
     KeyError,
@@ -33,29 +34,30 @@ def read_arrays(path: Path) -> dict[str, Tensor]:
         ValueError: the file is damaged, or holds pickled objects, which are never loaded.
         TypeError: an array holds no numbers.
     """
-    try:
-        found = _read_torch(path) if path.suffix == ".pt" else _read_numpy(path)
-    except _DAMAGED as error:
-        objects = isinstance(error, pickle.UnpicklingError) or "pickle" in str(error)
-        got = "pickled objects or another format" if objects else "a damaged file"
-        raise ValueError(
-            f"{path} must be a complete {path.suffix} file of plain arrays; got {got}."
-        ) from error
+    with path.open("rb") as file:
+        try:
+            found = _read_torch(file) if path.suffix == ".pt" else _read_numpy(file)
+        except _DAMAGED as error:
+            objects = isinstance(error, pickle.UnpicklingError) or "pickle" in str(error)
+            got = "pickled objects or another format" if objects else "a damaged file"
+            raise ValueError(
+                f"{path} must be a complete {path.suffix} file of plain arrays; got {got}."
+            ) from error
     arrays = found if isinstance(found, dict) else {"x": found}
     return {str(name): tensor_of(array, f"{name} in {path}") for name, array in arrays.items()}
 
 
-def _read_numpy(path: Path) -> Any:
+def _read_numpy(file: BinaryIO) -> Any:
     # allow_pickle=False: an object array is a program that would run while it loads.
-    loaded = np.load(path, allow_pickle=False)
+    loaded = np.load(file, allow_pickle=False)
     if isinstance(loaded, np.ndarray):
         return loaded
     with loaded:
         return {name: loaded[name] for name in loaded.files}
 
 
-def _read_torch(path: Path) -> Any:
-    return torch.load(path, map_location="cpu", weights_only=True)
+def _read_torch(file: BinaryIO) -> Any:
+    return torch.load(file, map_location="cpu", weights_only=True)
 
 
 def tensor_of(array: Any, what: str) -> Tensor:
@@ -68,8 +70,9 @@ def tensor_of(array: Any, what: str) -> Tensor:
         tensor = array.detach().cpu()
         if tensor.layout != torch.strided or tensor.is_complex() or tensor.is_quantized:
             raise TypeError(f"{what} must be a dense array of real numbers; got {tensor.type()}.")
-        kept = tensor.dtype in (torch.uint8, torch.bool)
-        return tensor if kept else tensor.to(_target(tensor.is_floating_point()))
+        if tensor.dtype in (torch.uint8, torch.bool):
+            return tensor
+        return tensor.to(torch.float32 if tensor.is_floating_point() else torch.int64)
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "buif":
         kind = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
         raise TypeError(f"{what} must be an array of real numbers; got {kind}.")
@@ -78,7 +81,3 @@ def tensor_of(array: Any, what: str) -> Tensor:
         with np.errstate(over="ignore"):
             array = array.astype(np.float32 if array.dtype.kind == "f" else np.int64)
     return torch.tensor(array)
-
-
-def _target(floating: bool) -> torch.dtype:
-    return torch.float32 if floating else torch.int64

@@ -1,7 +1,5 @@
 """Leading dimensions, (K, B), out of a network's way and back."""
 
-import math
-
 from torch import Tensor
 
 __all__ = ["rows"]
@@ -22,4 +20,4 @@ def rows(x: Tensor, width: int) -> Tensor:
     """
     if x.shape[-1:] != (width,):
         raise ValueError(f"input must be {width} wide, (..., {width}); got shape {tuple(x.shape)}.")
-    return x.reshape(math.prod(x.shape[:-1]), width)
+    return x.reshape(-1, width)
