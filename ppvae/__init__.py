@@ -1,7 +1,31 @@
 """Latent-variable models on Pyro: a model, a guide, an objective, and the truth beside them."""
 
+from ppvae.check import Report, check
+from ppvae.diagnose import NotFiniteError
 from ppvae.estimators import ELBO, IWAE, Estimator, Renyi
+from ppvae.experiment import Experiment
+from ppvae.fit import fit
+from ppvae.pair import Pair
+from ppvae.run import Run
+from ppvae.runs import load_run, resume
 from ppvae.svi import SVI
 from ppvae.terms import LogTerms, log_terms
 
-__all__ = ["ELBO", "IWAE", "SVI", "Estimator", "LogTerms", "Renyi", "log_terms"]
+__all__ = [
+    "ELBO",
+    "IWAE",
+    "SVI",
+    "Estimator",
+    "Experiment",
+    "LogTerms",
+    "NotFiniteError",
+    "Pair",
+    "Renyi",
+    "Report",
+    "Run",
+    "check",
+    "fit",
+    "load_run",
+    "log_terms",
+    "resume",
+]

@@ -59,6 +59,8 @@ def name_of(estimator: Any) -> str:
     if isinstance(estimator, Renyi):
         return f"renyi:{estimator.alpha:g}:{estimator.num_particles}"
     kind = type(estimator).__name__
+    if hasattr(estimator, "named"):
+        return str(estimator.named)
     if isinstance(estimator, Estimator):
         return repr(estimator)
     if isinstance(estimator, pyro.infer.RenyiELBO):
@@ -140,4 +142,6 @@ def _own(name: str, path: Path, settings: list[str]) -> pyro.infer.ELBO:
         raise ValueError(
             f"estimator must name a class of {path}, one of {sorted(classes)}; got {name!r}."
         )
-    return classes[settings[0]]()
+    estimator: pyro.infer.ELBO = classes[settings[0]]()
+    estimator.named = f"{path.resolve()}:{settings[0]}"  # type: ignore[attr-defined]
+    return estimator

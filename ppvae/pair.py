@@ -80,6 +80,10 @@ class Pair:
         asked = self._asked[role]
         if asked is None:
             return fields
+        first = next(iter(asked), "x")
+        if "x" in fields and first not in fields:
+            # The data come first, whatever a program calls them.
+            fields = {**fields, first: fields["x"]}
         missing = [name for name, needed in asked.items() if needed and name not in fields]
         if missing:
             raise ValueError(

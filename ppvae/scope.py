@@ -11,7 +11,6 @@ import contextlib
 import inspect
 from collections.abc import Callable, Iterator
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import pyro
 from pyro.poutine.messenger import Messenger
@@ -19,6 +18,7 @@ from pyro.poutine.runtime import _PYRO_STACK
 from pyro.poutine.trace_messenger import TraceMessenger
 from torch import nn
 from torch.distributions import constraints
+from torch.utils.weak import WeakIdKeyDictionary
 
 __all__ = ["ByIdentity", "Program", "Scope", "anchor", "scope_of"]
 
@@ -109,15 +109,15 @@ def anchor(program: Program) -> tuple[Any, str]:
     return program, ""
 
 
-_SCOPES: WeakKeyDictionary[Any, WeakKeyDictionary[Any, dict[tuple[str, str], Scope]]]
-_SCOPES = WeakKeyDictionary()
+# By identity: a program may be unhashable, or equal to another, as instances of a dataclass are.
+_SCOPES = WeakIdKeyDictionary()
 
 
 def scope_of(model: Program, guide: Program) -> Scope:
     """The one scope of a pair, whoever asks for it."""
     (model_key, model_method), (guide_key, guide_method) = anchor(model), anchor(guide)
-    by_guide = _SCOPES.setdefault(model_key, WeakKeyDictionary())
-    by_method = by_guide.setdefault(guide_key, {})
+    by_guide = _SCOPES.setdefault(model_key, WeakIdKeyDictionary())
+    by_method: dict[tuple[str, str], Scope] = by_guide.setdefault(guide_key, {})
     return by_method.setdefault((model_method, guide_method), Scope())
 
 

@@ -14,11 +14,10 @@ from pyro.poutine import Trace
 from pyro.poutine.indep_messenger import CondIndepStackFrame
 from pyro.poutine.util import prune_subsample_sites
 from torch import Tensor
-from torch.distributions import kl_divergence
 
 from ppvae.tracing import Traces
 
-__all__ = ["Layout", "Sites", "closed_form_kl", "collect"]
+__all__ = ["Layout", "Sites", "collect", "latent_sites"]
 
 Site = dict[str, Any]
 
@@ -58,6 +57,14 @@ class Layout:
             return terms
         return terms.unsqueeze(-1 if kept is None else -2)
 
+    def with_particles(self, site: Site, value: Tensor) -> Tensor:
+        """A site's value with a dimension for its particles, (..., K, plates, *event)."""
+        if self.particles > 1:
+            return value
+        width = self.nesting + int(site["fn"].event_dim)
+        value = value[(None,) * max(0, width - value.dim())]
+        return value.unsqueeze(-1 - width)
+
     def enumerated_dim(self, site: Site) -> int | None:
         """Where an enumerated site's dimension stands in a reduced log-density."""
         dim = site["infer"].get("_enumerate_dim")
@@ -93,12 +100,21 @@ def collect(traces: Traces, nesting: int, particles: int) -> Sites:
             a site is enumerated in a way that cannot be summed row by row.
     """
     model, guide = map(prune_subsample_sites, traces)
-    _same_latents(model, guide)
+    _samelatent_sites(model, guide)
     sites = Sites(Layout(_data_plate(model), nesting, particles))
     for name, site in _samples(model):
         _add(sites, name, site, sites.likelihood if site["is_observed"] else sites.prior, "model")
     for name, site in _samples(guide):
         _add(sites, name, site, sites.posterior, "guide")
+    astray = [
+        *(sites.prior.keys() & sites.global_posterior.keys()),
+        *(sites.global_prior.keys() & sites.posterior.keys()),
+    ]
+    if astray:
+        raise ValueError(
+            f"model and guide must agree on which sites are in plate '{sites.layout.data.name}'; "
+            f"got {astray[0]!r} in one of them."
+        )
     if len(set(sites.enumerated.values())) < len(sites.enumerated):
         raise ValueError(
             "enumerated sites must have a dimension each; got one shared by several of "
@@ -112,16 +128,18 @@ def _add(sites: Sites, name: str, site: Site, local: dict[str, Tensor], role: st
     log_density = layout.reduced(
         site, site["fn"].log_prob(site["value"], *site["args"], **site["kwargs"])
     )
-    if site["infer"].get("auxiliary"):
+    auxiliary = bool(site["infer"].get("auxiliary"))
+    if not layout.is_local(site) and (auxiliary or site["is_observed"]):
+        raise ValueError(
+            f"{'auxiliary' if auxiliary else 'observed'} sites must be in plate "
+            f"'{layout.data.name}' with the data; got '{name}'."
+        )
+    if auxiliary:
         sites.auxiliary[name] = log_density
     elif layout.is_local(site):
         local[name] = log_density
         if float(site["scale"]) != layout.scale:
             sites.rescaled.append(name)
-    elif site["is_observed"]:
-        raise ValueError(
-            f"observed sites must be in plate '{layout.data.name}' with the data; got '{name}'."
-        )
     else:
         (sites.global_prior if role == "model" else sites.global_posterior)[name] = log_density
     if site["is_observed"]:
@@ -131,7 +149,7 @@ def _add(sites: Sites, name: str, site: Site, local: dict[str, Tensor], role: st
         _refuse_nested(layout, name, site)
         sites.enumerated[name] = dim
     if role == "guide":
-        sites.values[name] = site["value"]
+        sites.values[name] = layout.with_particles(site, site["value"])
         if dim is None and not getattr(site["fn"], "has_rsample", False):
             sites.scored.append(name)
 
@@ -149,12 +167,13 @@ def _samples(trace: Trace) -> list[tuple[str, Site]]:
     return [(n, site) for n, site in trace.nodes.items() if site["type"] == "sample"]
 
 
-def _latents(trace: Trace) -> dict[str, Site]:
+def latent_sites(trace: Trace) -> dict[str, Site]:
+    """The latent sites of a trace by name."""
     return {name: site for name, site in _samples(trace) if not site["is_observed"]}
 
 
-def _same_latents(model: Trace, guide: Trace) -> None:
-    of_model, of_guide = _latents(model), _latents(guide)
+def _samelatent_sites(model: Trace, guide: Trace) -> None:
+    of_model, of_guide = latent_sites(model), latent_sites(guide)
     # What only the model enumerates is summed out; what the guide marks is its own business.
     in_model = {n for n, s in of_model.items() if "_enumerate_dim" not in s["infer"]}
     in_guide = {n for n, s in of_guide.items() if not s["infer"].get("is_auxiliary")}
@@ -180,34 +199,7 @@ def _data_plate(model: Trace) -> CondIndepStackFrame:
         )
 
     def rank(frame: CondIndepStackFrame) -> tuple[bool, int, int]:
-        inside = sum(frame in site["cond_indep_stack"] for site in _latents(model).values())
+        inside = sum(frame in site["cond_indep_stack"] for site in latent_sites(model).values())
         return frame.name == "data", inside, frame.dim or 0
 
     return max(candidates, key=rank)
-
-
-def closed_form_kl(traces: Traces, layout: Layout) -> dict[str, Tensor]:
-    """KL(q || p) by latent site in nats, (C, ..., K, B), where PyTorch or Pyro has a formula.
-
-    Raises:
-        ValueError: guide and model sample their latent sites in different orders, so that the
-            formula at one site would condition on what comes later in the guide.
-    """
-    model, guide = (_latents(prune_subsample_sites(trace)) for trace in traces)
-    shared = [name for name in guide if name in model]
-    if shared != [name for name in model if name in guide]:
-        raise ValueError(
-            "analytic_kl needs model and guide to sample in one order; "
-            f"model has {[n for n in model if n in guide]}, guide has {shared}."
-        )
-    kl: dict[str, Tensor] = {}
-    for name in shared:
-        site = guide[name]
-        if not layout.is_local(site) or "_enumerate_dim" in site["infer"]:
-            continue
-        try:
-            divergence = kl_divergence(site["fn"], model[name]["fn"])
-        except NotImplementedError:
-            continue
-        kl[name] = layout.reduced(site, divergence)
-    return kl

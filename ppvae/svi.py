@@ -149,7 +149,7 @@ class SVI:
             elif isinstance(self.loss, pyro.infer.ELBO):
                 loss = self.loss.loss(*self._programs((args, kwargs)))
             else:
-                loss = self.loss(*self._programs((args, kwargs)))
+                loss = self.loss(self._program("model"), self._program("guide"), *args, **kwargs)
         return type(loss)(map(float, loss)) if isinstance(loss, tuple) else float(loss)
 
     def prepare(self) -> torch.optim.Optimizer:
@@ -171,10 +171,14 @@ class SVI:
             loss = self.loss.loss_and_grads(*self._programs(batch))
             return loss if isinstance(loss, tuple) else torch.as_tensor(loss)
         else:
-            loss = self.loss(*self._programs(batch))
+            loss = self.loss(self._program("model"), self._program("guide"), *args, **kwargs)
         if loss.requires_grad:
             loss.backward()
         return loss.detach()
+
+    def _program(self, role: str) -> Program:
+        """The model or the guide as a callable loss calls it, with arguments."""
+        return lambda *args, **kwargs: self.pair.program(role, (args, kwargs))()
 
     def _programs(self, batch: Batch) -> tuple[Any, ...]:
         """Model and guide for a loss of Pyro's, which gives both the same arguments: here none."""

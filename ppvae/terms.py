@@ -7,15 +7,15 @@ from functools import cached_property
 from typing import Any
 
 import torch
-from pyro.poutine import Trace
 from torch import Tensor
 
+from ppvae.closed_form import closed_form_kl
 from ppvae.pair import Batch, Pair, as_batch
 from ppvae.scope import Program
-from ppvae.sites import Sites, closed_form_kl, collect
-from ppvae.tracing import Traces, retrace, trace_pair
+from ppvae.sites import Sites, collect
+from ppvae.tracing import Traces, detached, particle, retrace, trace_pair
 
-__all__ = ["LogTerms", "log_terms"]
+__all__ = ["LogTerms", "drawn_terms", "log_terms"]
 
 
 class LogTerms:
@@ -81,18 +81,9 @@ class LogTerms:
     @cached_property
     def values(self) -> dict[str, Tensor]:
         """The draws by latent site of the guide, (K, B, *event), behind enumerated dimensions."""
-        nesting = self._pair.scope.plate_nesting or 0
-        each = self.num_particles // len(self._parts)
-        stacked = {}
-        for name in self._first.values:
-            event = self._traces[0][1].nodes[name]["fn"].event_dim
-            draws = [part.values[name] for part in self._parts]
-            if each == 1:
-                dim = -1 - nesting - event
-                draws = [d[(None,) * max(0, nesting + event - d.dim())] for d in draws]
-                draws = [d.unsqueeze(dim) for d in draws]
-            stacked[name] = _cat(draws, -1 - nesting - event)
-        return stacked
+        nesting = self._first.layout.nesting
+        dims = {n: -1 - nesting - self._guide_site(n)["fn"].event_dim for n in self._first.values}
+        return {n: _cat([part.values[n] for part in self._parts], dims[n]) for n in dims}
 
     @property
     def log_likelihood(self) -> Tensor:
@@ -190,7 +181,7 @@ class LogTerms:
             ValueError: the guide's density cannot be evaluated at a given draw.
         """
         each = self.num_particles // len(self._traces)
-        values = [_detached(guide) for _, guide in self._traces]
+        values = [detached(guide) for _, guide in self._traces]
         with self._pair.entered():
             again = [retrace(self._pair, self._batch, each, value) for value in values]
             try:
@@ -200,6 +191,20 @@ class LogTerms:
                     "the guide must have a density at any given draw; "
                     f"got a transform without an inverse ({error})."
                 ) from error
+
+    def one_by_one(self) -> LogTerms:
+        """The terms of the same draws, both programs run once for each of the K."""
+        nesting = self._first.layout.nesting
+        alone = [
+            retrace(self._pair, self._batch, 1, particle(guide, number, nesting))
+            for _, guide in self._traces
+            for number in range(self.num_particles // len(self._traces))
+        ]
+        return LogTerms(self._pair, self._batch, alone, self.num_particles)
+
+    def _guide_site(self, name: str) -> dict[str, Any]:
+        site: dict[str, Any] = self._traces[0][1].nodes[name]
+        return site
 
     @property
     def _shape(self) -> tuple[int, int]:
@@ -219,7 +224,8 @@ class LogTerms:
 
     def _sum_model_labels(self, joint: Tensor) -> Tensor:
         only = [d for n, d in self._first.enumerated.items() if n not in self.posterior]
-        return _logsumexp(joint, only, keepdim=True)
+        # They stand left of the guide's, so that no other dimension moves.
+        return _logsumexp(joint, only)
 
     def _stacked(self, kind: str, dim: int = -2) -> dict[str, Tensor]:
         parts: list[dict[str, Tensor]] = [getattr(part, kind) for part in self._parts]
@@ -264,26 +270,19 @@ def log_terms(
     """
     if num_particles < 1:
         raise ValueError(f"num_particles must be at least 1; got {num_particles}.")
-    pair = Pair(model, guide)
-    arguments = as_batch(batch)
+    return drawn_terms(Pair(model, guide), as_batch(batch), num_particles)
+
+
+def drawn_terms(pair: Pair, batch: Batch, num_particles: int) -> LogTerms:
+    """:func:`log_terms` of a pair on positional arguments and named fields."""
     with pair.entered():
-        traces = trace_pair(pair, arguments, num_particles)
-        return LogTerms(pair, arguments, traces, num_particles)
+        traces = trace_pair(pair, batch, num_particles)
+        return LogTerms(pair, batch, traces, num_particles)
 
 
 def _cat(parts: list[Tensor], dim: int) -> Tensor:
     return parts[0] if len(parts) == 1 else torch.cat(parts, dim)
 
 
-def _logsumexp(terms: Tensor, dims: list[int], keepdim: bool = False) -> Tensor:
-    return terms.logsumexp(dims, keepdim=keepdim) if dims else terms
-
-
-def _detached(trace: Trace) -> Trace:
-    copy = trace.copy()
-    for name, site in copy.nodes.items():
-        if isinstance(site.get("value"), Tensor):
-            copy.nodes[name] = {**site, "value": site["value"].detach()}
-    return copy
-
-
+def _logsumexp(terms: Tensor, dims: list[int]) -> Tensor:
+    return terms.logsumexp(dims) if dims else terms

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pyro
 import torch
@@ -18,21 +19,26 @@ from torch import Tensor
 
 from ppvae.pair import Batch, Pair
 
-__all__ = ["Traces", "rehearsal", "trace_pair"]
+__all__ = ["Traces", "detached", "kept_as_it_was", "particle", "rehearsal", "rehearse", "retrace", "trace_pair"]
 
 Traces = tuple[poutine.Trace, poutine.Trace]
 
 
 def trace_pair(pair: Pair, batch: Batch, num_particles: int) -> list[Traces]:
     """Traces of model and guide: one pair with all K draws, or K pairs where they are looped."""
+    rehearse(pair, batch)
     scope = pair.scope
-    if scope.plate_nesting is None:
-        scope.plate_nesting = _plate_nesting(pair, batch)
     if num_particles > 1 and scope.vectorized is None:
         scope.vectorized = _takes_two(pair, batch)
     if num_particles > 1 and not scope.vectorized:
         return [_trace(pair, batch, 1) for _ in range(num_particles)]
     return [_trace(pair, batch, num_particles)]
+
+
+def rehearse(pair: Pair, batch: Batch) -> None:
+    """Run a new pair once, so that its parameters exist and the size of its plates is known."""
+    if pair.scope.plate_nesting is None:
+        pair.scope.plate_nesting = _plate_nesting(pair, batch)
 
 
 def retrace(pair: Pair, batch: Batch, num_particles: int, values: poutine.Trace) -> Traces:
@@ -41,18 +47,14 @@ def retrace(pair: Pair, batch: Batch, num_particles: int, values: poutine.Trace)
 
 
 @contextlib.contextmanager
-def rehearsal(pair: Pair, batch: Batch) -> Iterator[None]:
+def kept_as_it_was(pair: Pair, batch: Batch) -> Iterator[None]:
     """Run the pair inside this and leave no trace: generators and running statistics go back."""
     args, fields = batch
     tensors = [value for value in (*args, *fields.values()) if isinstance(value, Tensor)]
     devices = list({tensor.device for tensor in tensors if tensor.is_cuda})
     buffers = {name: buffer.clone() for name, buffer in pair.buffers.items()}
     try:
-        with (
-            torch.random.fork_rng(devices),
-            torch.no_grad(),
-            poutine.block(hide_types=["sample", "plate"]),
-        ):
+        with torch.random.fork_rng(devices), poutine.block(hide_types=["sample", "plate"]):
             yield
     finally:
         for name, buffer in pair.buffers.items():
@@ -60,17 +62,26 @@ def rehearsal(pair: Pair, batch: Batch) -> Iterator[None]:
                 buffer.copy_(buffers[name])
 
 
+@contextlib.contextmanager
+def rehearsal(pair: Pair, batch: Batch) -> Iterator[None]:
+    """As :func:`kept_as_it_was`, without gradients."""
+    with kept_as_it_was(pair, batch), torch.no_grad():
+        yield
+
+
 def _trace(
     pair: Pair, batch: Batch, num_particles: int, values: poutine.Trace | None = None
 ) -> Traces:
     dim = -1 - (pair.scope.plate_nesting or 0)
     guide, model = pair.program("guide", batch), pair.program("model", batch)
-    if values is not None:
-        guide = poutine.replay(guide, trace=values)
     if num_particles > 1:
         guide = pyro.plate("particles", num_particles, dim=dim)(guide)
         model = pyro.plate("particles", num_particles, dim=dim)(model)
         dim -= 1
+    if values is not None:
+        guide = poutine.replay(guide, trace=values)
+        # Labels that stand in the values keep their dimensions; new ones go to the left.
+        dim -= sum("_enumerate_dim" in (s.get("infer") or {}) for s in values.nodes.values())
     guide_trace = poutine.trace(EnumMessenger(dim)(guide)).get_trace()
     # Given no dimension, the model enumerates to the left of the guide.
     replayed = EnumMessenger()(poutine.replay(model, trace=guide_trace))
@@ -97,7 +108,7 @@ def _takes_two(pair: Pair, batch: Batch) -> bool:
         with rehearsal(pair, batch):
             for trace in _trace(pair, batch, 2):
                 trace.compute_log_prob()
-    except (RuntimeError, ValueError, IndexError) as error:
+    except (RuntimeError, ValueError, IndexError, AssertionError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         warnings.warn(
             f"particles are drawn one by one, since the pair cannot draw two at once: {reason}",
@@ -105,3 +116,31 @@ def _takes_two(pair: Pair, batch: Batch) -> bool:
         )
         return False
     return True
+
+
+def detached(trace: poutine.Trace) -> poutine.Trace:
+    """The trace with its values cut off from what they were computed from."""
+    return _mapped(trace, lambda site: site["value"].detach())
+
+
+def particle(trace: poutine.Trace, number: int, nesting: int) -> poutine.Trace:
+    """One particle of a trace of several."""
+
+    def of_site(site: dict[str, Any]) -> Tensor:
+        value: Tensor = site["value"]
+        dim = -1 - nesting - int(getattr(site["fn"], "event_dim", 0))
+        held = any(frame.name == "particles" for frame in site["cond_indep_stack"])
+        return value.select(dim, number) if held and value.dim() >= -dim else value
+
+    alone = _mapped(trace, of_site)
+    if "particles" in alone:
+        alone.remove_node("particles")
+    return alone
+
+
+def _mapped(trace: poutine.Trace, value_of: Callable[[dict[str, Any]], Tensor]) -> poutine.Trace:
+    copy = trace.copy()
+    for name, site in copy.nodes.items():
+        if site["type"] == "sample" and isinstance(site["value"], Tensor):
+            copy.nodes[name] = {**site, "value": value_of(site)}
+    return copy

@@ -1,7 +1,4 @@
-"""One's own arrays: what is read, what is refused, and that nothing is executed."""
-
-import pickle
-from pathlib import Path
+"""One's own arrays: what is read and what is refused."""
 
 import numpy as np
 import pytest
@@ -10,16 +7,6 @@ import torch
 from ppvae.data import from_arrays, load
 
 X = np.arange(60, dtype=np.float64).reshape(20, 3)
-
-
-class Payload:
-    """Creates the file when it is unpickled."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return (Path.touch, (self.path,))
 
 
 def write(path, arrays):
@@ -127,7 +114,7 @@ def test_describe_says_how_much_is_hidden():
 
 
 def test_the_callers_tensor_is_copied():
-    x = torch.zeros(10, 2)
+    x = torch.zeros(10, 2, dtype=torch.float32)
     data = from_arrays({"train": x, "valid": x, "test": x})
     x += 1
     assert not data.train["x"].any()
@@ -138,33 +125,6 @@ def test_source_keeps_the_absolute_path(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     data = load("own.npy")
     assert data.source.name == str(tmp_path / "own.npy") and data.name == "own.npy"
-
-
-@pytest.mark.parametrize("kind", ["npy", "npz", "npy that is a pickle", "pt", "pt legacy"])
-def test_nothing_in_a_file_is_executed(tmp_path, kind):
-    trap, path = tmp_path / "executed", tmp_path / f"own.{kind[:3].strip()}"
-    objects = np.array([Payload(trap)], dtype=object)
-    if kind == "npy":
-        np.save(path, objects, allow_pickle=True)
-    elif kind == "npz":
-        np.savez(path, x=objects)
-    elif kind == "npy that is a pickle":
-        path.write_bytes(pickle.dumps(Payload(trap)))
-    else:
-        torch.save(Payload(trap), path, _use_new_zipfile_serialization=kind == "pt")
-    with pytest.raises(ValueError, match=r"of plain arrays; got pickled objects or another format"):
-        load(path)
-    assert not trap.exists()
-
-
-@pytest.mark.parametrize("keep", [0, 3, 100, 0.5, 0.95])
-@pytest.mark.parametrize("suffix", [".npy", ".npz", ".pt"])
-def test_truncated_file_is_refused(tmp_path, suffix, keep):
-    path = write(tmp_path / f"own{suffix}", {"x": np.random.default_rng(0).random((100, 9))})
-    content = path.read_bytes()
-    path.write_bytes(content[: keep if isinstance(keep, int) else int(keep * len(content))])
-    with pytest.raises(ValueError, match=rf"own{suffix} must be a complete {suffix} file of plain"):
-        load(path)
 
 
 NAN, INF = X.copy(), X.copy()
@@ -213,28 +173,9 @@ def test_other_kinds_of_values_are_refused(tmp_path, arrays, message):
         load(write(tmp_path / "own.npz", arrays))
 
 
-@pytest.mark.parametrize("content", [[torch.ones(3)], {"x": {"y": torch.ones(3)}}, {"x": "text"}])
-def test_a_pt_file_of_other_things_is_refused(tmp_path, content):
-    torch.save(content, tmp_path / "own.pt")
-    with pytest.raises(TypeError, match=r"x in .* must be an array of real numbers; got"):
-        load(tmp_path / "own.pt")
-
-
 def test_sparse_tensors_are_refused(tmp_path):
     with pytest.raises(TypeError, match="must be a dense array of real numbers; got"):
         from_arrays({"x": torch.eye(4).to_sparse()})
-
-
-@pytest.mark.parametrize("name", ["absent.npy", "folder/absent"])
-def test_missing_file_is_refused(tmp_path, name):
-    with pytest.raises(FileNotFoundError, match=f"data file or folder must exist; got .*{name}"):
-        load(tmp_path / name)
-
-
-def test_another_format_is_refused(tmp_path):
-    (tmp_path / "own.csv").touch()
-    with pytest.raises(ValueError, match=r"data file must end in .npy, .npz, .pt; got .*own.csv"):
-        load(tmp_path / "own.csv")
 
 
 def test_image_options_are_refused_for_arrays(tmp_path):

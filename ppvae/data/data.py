@@ -95,20 +95,27 @@ class Data:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Sha256 in hex of names, shapes and values of all fields, grey values before any draw."""
+        """Sha256 in hex of names, shapes and values of all fields, grey values before any draw.
+
+        Values count as float32, in which they were loaded, so that it survives :meth:`to`.
+        """
         digest = hashlib.sha256(f"{self.image_shape}".encode())
         for split in SPLITS:
             fields = self.splits[split]
             for name in sorted(fields):
                 values = self.grey.get(split, fields[name]) if name == "x" else fields[name]
+                values = values.float() if values.is_floating_point() else values
                 digest.update(f"{split} {name} {values.dtype} {tuple(values.shape)}".encode())
                 digest.update(values.cpu().contiguous().numpy().data)
         return digest.hexdigest()
 
-    def to(self, device: str | torch.device) -> "Data":
-        """The same data with all tensors on the device."""
+    def to(self, device: str | torch.device, dtype: torch.dtype | None = None) -> "Data":
+        """The same data with all tensors on the device, x in another floating dtype if given."""
         train, valid, test, grey = (
-            {name: values.to(device) for name, values in fields.items()}
+            {
+                name: values.to(device, dtype if values.is_floating_point() else None)
+                for name, values in fields.items()
+            }
             for fields in (self.train, self.valid, self.test, self.grey)
         )
         return replace(self, train=train, valid=valid, test=test, grey=grey)

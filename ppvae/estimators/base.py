@@ -9,8 +9,9 @@ import pyro.infer
 from pyro.infer.enum import get_importance_trace
 from torch import Tensor, nn
 
+from ppvae.pair import Pair
 from ppvae.scope import Program
-from ppvae.terms import LogTerms, log_terms
+from ppvae.terms import LogTerms, drawn_terms
 
 __all__ = ["BoundKind", "Estimator"]
 
@@ -63,8 +64,7 @@ class Estimator(pyro.infer.ELBO, nn.Module):
             args: what both are called with.
             kwargs: named fields, of which each program receives those it asks for.
         """
-        batch = (args, kwargs) if args and kwargs else args or kwargs
-        return log_terms(model, guide, batch, num_particles=self.num_particles)
+        return drawn_terms(Pair(model, guide), (args, kwargs), self.num_particles)
 
     def differentiable_loss(
         self, model: Program, guide: Program, *args: Any, **kwargs: Any
@@ -78,7 +78,7 @@ class Estimator(pyro.infer.ELBO, nn.Module):
     def loss(self, model: Program, guide: Program, *args: Any, **kwargs: Any) -> float:
         """Minus the N/B-scaled sum of the bound in nats, as Pyro's SVI asks for it."""
         terms = self.terms(model, guide, *args, **kwargs)
-        return float(-terms.scale * self.bound(terms).sum())
+        return float(-terms.scale * self.bound(terms).detach().sum())
 
     def loss_and_grads(self, model: Program, guide: Program, *args: Any, **kwargs: Any) -> float:
         """The loss, with its gradient added to the parameters, as Pyro's SVI asks for it."""

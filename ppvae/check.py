@@ -1,0 +1,220 @@
+"""A look at a pair before it is trained: what is there, and what is wrong, in words."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyro
+import torch
+from pyro.poutine import Trace
+from pyro.poutine.util import prune_subsample_sites
+from torch import Tensor
+
+from ppvae.check_gradients import gradient_findings
+from ppvae.diagnose import bad_site
+from ppvae.pair import Batch, Pair, as_batch
+from ppvae.scope import Program
+from ppvae.terms import LogTerms
+from ppvae.tracing import Traces, rehearsal, rehearse, trace_pair
+
+__all__ = ["Report", "check"]
+
+Site = dict[str, Any]
+
+
+@dataclass
+class Report:
+    """What :func:`check` found.
+
+    Attributes:
+        sites: for each site, its plate, batch and event shape, in words.
+        problems: what makes results wrong; a pair with one is not trained.
+        remarks: what is allowed, and may not be meant.
+        full_size: the size of the data plate if it is larger than the batch, else None.
+    """
+
+    sites: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+    full_size: int | None = None
+
+    def __str__(self) -> str:
+        parts = [*self.sites]
+        parts += [f"wrong: {problem}" for problem in self.problems]
+        parts += [f"note: {remark}" for remark in self.remarks]
+        return "\n".join(parts if self.problems else [*parts, "nothing wrong was found"])
+
+    def raise_if_wrong(self) -> None:
+        """Refuse a pair with problems.
+
+        Raises:
+            ValueError: the first problem.
+        """
+        if self.problems:
+            raise ValueError(self.problems[0])
+
+
+def check(model: Program, guide: Program, batch: Any) -> Report:
+    """Run a pair on a batch and say what is there and what is wrong; the pair is left as it was.
+
+    Looked for: latent sites that differ between model and guide, a missing ``to_event``, a
+    distribution that broadcasts against the data, data outside of the support, values that are
+    not finite, parameters that no gradient reaches, networks that were not made known, scales on
+    one side only, and particles drawn together that score otherwise than one by one.
+
+    Args:
+        model: p, a Pyro program.
+        guide: q, a Pyro program.
+        batch: a tensor x, a tuple of arguments, or named fields.
+    """
+    pair, arguments = Pair(model, guide), as_batch(batch)
+    report = Report()
+    with pair.entered(), pyro.validation_enabled(False):
+        try:
+            rehearse(pair, arguments)
+            with rehearsal(pair, arguments):
+                traces = trace_pair(pair, arguments, 1)[0]
+        except (ValueError, RuntimeError, IndexError, KeyError) as error:
+            report.problems.append(_in_words(error))
+            return report
+        model_trace, guide_trace = map(prune_subsample_sites, traces)
+        for role, trace in (("model", model_trace), ("guide", guide_trace)):
+            for name, site in _samples(trace):
+                report.sites.append(_described(role, name, site))
+                report.problems += _site_problems(role, name, site)
+        report.remarks += _one_sided_scales(model_trace, guide_trace)
+        if not report.problems:
+            _look_at_terms(report, pair, arguments, traces)
+    return report
+
+
+def _look_at_terms(report: Report, pair: Pair, batch: Batch, traces: Traces) -> None:
+    try:
+        terms = LogTerms(pair, batch, [traces], 1)
+    except (ValueError, RuntimeError) as error:
+        report.problems.append(_in_words(error))
+        return
+    if terms.scale != 1:
+        report.full_size = round(terms.scale * terms.batch_size)
+    with rehearsal(pair, batch):
+        wrong = bad_site(pair, batch)
+    if wrong is not None:
+        report.problems.append(f"a pair must begin with finite values; {wrong}.")
+        return
+    problems, remarks = gradient_findings(pair, batch)
+    report.problems += problems
+    report.remarks += remarks
+    report.problems += _mixed_particles(pair, batch)
+
+
+def _samples(trace: Trace) -> list[tuple[str, Site]]:
+    return [(name, site) for name, site in trace.nodes.items() if site["type"] == "sample"]
+
+
+def _described(role: str, name: str, site: Site) -> str:
+    plates = ", ".join(f"{f.name} {f.size} at {f.dim}" for f in site["cond_indep_stack"])
+    kind = "observed" if site["is_observed"] else "latent"
+    fn = site["fn"]
+    return (
+        f"{role} '{name}' ({kind}, {_name(fn)}): plate {plates or 'none'}; "
+        f"batch {tuple(fn.batch_shape)}, event {tuple(fn.event_shape)}"
+    )
+
+
+def _name(fn: Any) -> str:
+    while hasattr(fn, "base_dist") and type(fn).__name__ in ("Independent", "ExpandedDistribution"):
+        fn = fn.base_dist
+    return type(fn).__name__
+
+
+def _site_problems(role: str, name: str, site: Site) -> list[str]:
+    fn, value = site["fn"], site["value"]
+    dims = {frame.dim: frame.size for frame in site["cond_indep_stack"] if frame.vectorized}
+    batch = fn.batch_shape
+    loose = [d for d in range(-len(batch), 0) if batch[d] != 1 and dims.get(d) != batch[d]]
+    if loose and "_enumerate_dim" not in site["infer"]:
+        return [
+            f"site '{name}' of the {role} must have batch dimensions that are plates; got "
+            f"batch shape {tuple(batch)} in plates {dict(_plates(site))} "
+            "(.to_event(1) is missing, or a plate)."
+        ]
+    if not site["is_observed"]:
+        return []
+    events = value.shape[value.dim() - len(fn.event_shape) :]
+    if events != fn.event_shape:
+        return [
+            f"site '{name}' of the {role} must be as wide as the data, {tuple(events)}; "
+            f"got {tuple(fn.event_shape)}."
+        ]
+    return _outside_support(role, name, site)
+
+
+def _plates(site: Site) -> list[tuple[str, int]]:
+    return [(f.name, f.size) for f in site["cond_indep_stack"] if f.vectorized]
+
+
+def _outside_support(role: str, name: str, site: Site) -> list[str]:
+    fn, value = site["fn"], site["value"]
+    while type(fn).__name__ in ("Independent", "ExpandedDistribution"):
+        fn = fn.base_dist
+    observed = ~torch.isnan(value) if value.is_floating_point() else torch.ones_like(value).bool()
+    if not bool(observed.all()):
+        return [f"data at site '{name}' must be numbers; got {int((~observed).sum())} NaN."]
+    try:
+        inside = fn.support.check(value)
+    except NotImplementedError:
+        return []
+    mask = getattr(fn, "_mask", None)
+    if isinstance(mask, Tensor):
+        inside = inside | ~mask
+    if bool(inside.all()):
+        return []
+    odd = value[~inside.expand(value.shape)].flatten()[0].item()
+    hint = " (grey data are binarised by --binarize dynamic)" if _name(fn) == "Bernoulli" else ""
+    return [
+        f"data at site '{name}' must lie in the support of {_name(fn)}; got {odd:g}{hint}."
+    ]
+
+
+def _one_sided_scales(model: Trace, guide: Trace) -> list[str]:
+    in_guide = dict(_samples(guide))
+    return [
+        f"site '{name}' is scaled by {float(site['scale']):g} in the model and by "
+        f"{float(in_guide[name]['scale']):g} in the guide, so that the objective is no ELBO"
+        for name, site in _samples(model)
+        if name in in_guide and float(site["scale"]) != float(in_guide[name]["scale"])
+    ]
+
+
+def _mixed_particles(pair: Pair, batch: Batch) -> list[str]:
+    """Log-densities of two particles drawn together, against the same two one by one."""
+    modes = {module: module.training for each in pair.modules.values() for module in each.modules()}
+    pair.train(False)
+    try:
+        with rehearsal(pair, batch), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            together = LogTerms(pair, batch, trace_pair(pair, batch, 2), 2)
+            if pair.scope.vectorized is False:
+                return []
+            alone = together.one_by_one()
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+    for kind in ("likelihood", "prior", "posterior"):
+        for name, term in getattr(together, kind).items():
+            other = getattr(alone, kind)[name]
+            size = torch.maximum(term.abs(), other.abs()).clamp(min=1.0)
+            if bool(((term - other).abs() > 1e-3 * size).any()):
+                return [
+                    f"site '{name}' must score two particles as it scores each alone; it does not "
+                    "(a layer mixes particles or rows, such as BatchNorm1d on (K, B, D))."
+                ]
+    return []
+
+
+def _in_words(error: Exception) -> str:
+    """An error of the pair's own as one sentence."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines[:2]) if lines else type(error).__name__

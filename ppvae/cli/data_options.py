@@ -1,0 +1,82 @@
+"""The options that say which data, and the data they stand for."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ppvae.cli.kinds import one_of, text, whole
+
+if TYPE_CHECKING:
+    from ppvae.data import Data
+    from ppvae.experiment import Recipe
+
+__all__ = ["add_data_dir", "add_data_options", "data_of"]
+
+_MODES = ("dynamic", "once", "none", "fixed")
+
+
+def add_data_options(parser: argparse.ArgumentParser) -> None:
+    """Add a group of options that name and shape the data."""
+    group = parser.add_argument_group("data")
+    group.add_argument(
+        "--data",
+        type=text,
+        metavar="NAME_OR_PATH",
+        help="a data set of `ppvae list`, a .npy, .npz or .pt file, or a folder of images "
+        "(default: the experiment's own)",
+    )
+    group.add_argument(
+        "--binarize",
+        type=one_of(_MODES),
+        metavar="HOW",
+        help="dynamic: grey values drawn as 0 or 1 anew in each epoch; once; none; or fixed "
+        "(default: the data set's own)",
+    )
+    group.add_argument(
+        "--image-size", type=whole, metavar="SIDE", help="side in pixels of a folder's images"
+    )
+    group.add_argument(
+        "--crop",
+        action=argparse.BooleanOptionalAction,
+        help="crop a folder's images to their central square first",
+    )
+    group.add_argument(
+        "--channels", type=whole, metavar="1_OR_3", help="grey or colour for a folder's images"
+    )
+    add_data_dir(group)
+
+
+def add_data_dir(parser: argparse._ActionsContainer) -> None:
+    """Add the option that says where the files of built-in data lie."""
+    parser.add_argument(
+        "--data-dir",
+        type=text,
+        metavar="FOLDER",
+        help="where the files of built-in data lie (default: PPVAE_DATA, else ~/.cache/ppvae)",
+    )
+
+
+def data_of(arguments: argparse.Namespace, recipe: Recipe) -> Data:
+    """The data asked for; where nothing is asked, the experiment's own.
+
+    Raises:
+        ValueError: an unknown name, or values that break a rule.
+        TypeError: a file that holds another kind of values.
+        OSError: a file is missing.
+    """
+    from ppvae.data import load
+
+    source = recipe.data
+    if arguments.data is not None:
+        # What the experiment wants of its data, not binarised for instance, it wants of others.
+        source = replace(source, name=arguments.data)
+    return load(
+        source,
+        data_dir=arguments.data_dir,
+        binarize=arguments.binarize,
+        image_size=arguments.image_size,
+        crop=arguments.crop,
+        channels=arguments.channels,
+    )

@@ -1,0 +1,105 @@
+"""`ppvae fit`: train one pair, keep it in a folder, say how good it is."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ppvae.cli.data_options import add_data_options, data_of
+from ppvae.cli.kinds import number, seed, text, whole
+from ppvae.cli.opening import announce, only_one
+from ppvae.cli.own_options import own_options
+from ppvae.cli.parser import Verb
+from ppvae.cli.training_options import add_training_options
+
+if TYPE_CHECKING:
+    from ppvae.run import Run
+
+__all__ = ["FIT"]
+
+_QUICK_STEPS = 200
+_PARTICLES, _QUICK_PARTICLES = 100, 10
+# What may be said of a run that goes on; all else it keeps.
+_OF_RESUME = ("words", "rest", "resume", "epochs", "steps", "data_dir", "device", "quick")
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    add_data_options(parser)
+    group = parser.add_argument_group("training (defaults: the experiment's own)")
+    group.add_argument(
+        "--estimator", type=text, metavar="NAME", help="a name of `ppvae list`, or mine.py:MyBound"
+    )
+    add_training_options(group)
+    group.add_argument(
+        "--patience",
+        type=whole,
+        metavar="N",
+        help="stop after N epochs without a better validation bound, and keep the best",
+    )
+    group.add_argument(
+        "--seed", type=seed, metavar="N", help="of weights, order and draws (default: 0)"
+    )
+    group = parser.add_argument_group("run")
+    group.add_argument(
+        "--out",
+        type=Path,
+        metavar="FOLDER",
+        help="where the run is kept (default: runs/EXPERIMENT-DATA-ESTIMATOR-seedN)",
+    )
+    group.add_argument(
+        "--resume",
+        type=Path,
+        metavar="FOLDER",
+        help="go on with a run, to more --epochs or --steps if given; name the experiment again "
+        "if its file has changed",
+    )
+    group.add_argument(
+        "--quick", action="store_true", help=f"{_QUICK_STEPS} steps unless told otherwise"
+    )
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    particles = _QUICK_PARTICLES if arguments.quick else _PARTICLES
+    if arguments.quick and arguments.epochs is None and arguments.steps is None:
+        arguments.steps = _QUICK_STEPS
+    name = only_one(arguments.words)
+    run = _resumed(arguments) if arguments.resume else _begun(name, arguments)
+    from ppvae.cli.summary import summarize
+
+    print(summarize(run, particles))
+    return 0
+
+
+def _begun(name: str, arguments: argparse.Namespace) -> Run:
+    announce("fit", [name], arguments)
+    from ppvae.experiment import build, find_recipe
+    from ppvae.fit import fit
+    from ppvae.named import estimator_named, name_of
+
+    recipe = find_recipe(name)
+    options = own_options(FIT, [recipe], arguments.rest)
+    estimator = None if arguments.estimator is None else estimator_named(arguments.estimator)
+    data = data_of(arguments, recipe)
+    start = arguments.seed or 0
+    experiment = build(recipe, data, seed=start, **options)
+    label = f"{recipe.name}-{data.name}-{name_of(estimator or experiment.estimator)}-seed{start}"
+    folder = arguments.out or _free_folder(label)
+    print(f"{data.describe()}\nkept in {folder}", flush=True)
+    with _say_how_to_resume(folder):
+        return fit(
+            experiment,
+            data,
+            estimator=estimator,
+            epochs=arguments.epochs,
+            steps=arguments.steps,
+            batch_size=arguments.batch_size,
+            lr=arguments.lr,
+            clip_norm=arguments.clip_norm,
+            patience=arguments.patience,
+            seed=start,
+            device=arguments.device,
+            folder=folder,
+        )

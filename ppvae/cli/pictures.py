@@ -1,0 +1,103 @@
+"""The pictures of a run, written beside it."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from ppvae.run import Run
+
+__all__ = ["save_figure", "write_pictures"]
+
+_ROWS = 100
+_PAIRS = 20
+_POINTS = 2000
+
+
+def write_pictures(run: Run, folder: Path) -> tuple[list[Path], list[str]]:
+    """Write what can be drawn of a run as PNG files.
+
+    Args:
+        run: what was trained.
+        folder: where the files go.
+
+    Returns:
+        The files; and for each picture that this pair does not admit, its name and why.
+
+    Raises:
+        OSError: the folder cannot be written to.
+    """
+    written, left_out = [], []
+    for name, draw in _DRAWN.items():
+        try:
+            figure = draw(run)
+        except ValueError as error:
+            left_out.append(f"{name} ({' '.join(str(error).split()).rstrip('.')})")
+            continue
+        save_figure(figure, folder / f"{name}.png")
+        written.append(folder / f"{name}.png")
+    return written, left_out
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure whole, in the format that the path's ending names.
+
+    Raises:
+        ValueError: matplotlib knows no such format.
+        OSError: the folder cannot be written to.
+    """
+    from ppvae.atomic import write_whole
+
+    known = figure.canvas.get_supported_filetypes()
+    kind = path.suffix.removeprefix(".")
+    if kind not in known:
+        raise ValueError(f"picture must end in .png, .pdf or .svg; got {path}.")
+    content = io.BytesIO()
+    figure.savefig(content, format=kind, dpi=120)
+    write_whole(path, content.getvalue())
+
+
+def _history(run: Run) -> Figure:
+    from ppvae import plot
+
+    return plot.history(run.history)
+
+
+def _samples(run: Run) -> Figure:
+    from ppvae import plot
+    from ppvae.generate import sample
+
+    return plot.samples(sample(run, _ROWS), run.data.image_shape)
+
+
+def _reconstructions(run: Run) -> Figure:
+    from ppvae import plot
+    from ppvae.codes import reconstruct
+
+    batch = _first_rows(run, _PAIRS)
+    again = reconstruct(run, batch)["x_mean"].values
+    return plot.reconstructions(batch["x"], again, run.data.image_shape)
+
+
+def _latent_map(run: Run) -> Figure:
+    from ppvae import plot
+    from ppvae.latents import latent_map
+
+    return plot.latent_map(latent_map(run, _first_rows(run, _POINTS)))
+
+
+def _first_rows(run: Run, num_rows: int) -> dict[str, Any]:
+    return {name: values[:num_rows] for name, values in run.data.test.items()}
+
+
+_DRAWN: dict[str, Callable[[Run], Figure]] = {
+    "history": _history,
+    "samples": _samples,
+    "reconstructions": _reconstructions,
+    "latent-map": _latent_map,
+}

@@ -1,0 +1,34 @@
+"""The options that say how a pair is trained."""
+
+from __future__ import annotations
+
+import argparse
+
+from ppvae.cli.kinds import number, text, whole
+
+__all__ = ["add_length", "add_training_options"]
+
+
+def add_length(group: argparse._ActionsContainer) -> None:
+    """Add the options that say how long."""
+    group.add_argument("--epochs", type=whole, metavar="N", help="passes over the training rows")
+    group.add_argument("--steps", type=whole, metavar="N", help="instead of epochs, steps in all")
+
+
+def add_training_options(group: argparse._ActionsContainer) -> None:
+    """Add the options that say how, apart from estimator and seed."""
+    add_length(group)
+    group.add_argument("--batch-size", type=whole, metavar="ROWS", help="rows in a step")
+    group.add_argument("--lr", type=number, metavar="RATE", help="learning rate of Adam")
+    group.add_argument(
+        "--clip-norm",
+        type=number,
+        metavar="NORM",
+        help="the largest norm of a step's gradient (default: no limit)",
+    )
+    group.add_argument(
+        "--device",
+        type=text,
+        default="auto",
+        help="auto (a GPU if there is one), cpu, cuda or cuda:1 (default: auto)",
+    )

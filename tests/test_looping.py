@@ -1,0 +1,182 @@
+"""Pairs that cannot be vectorized are looped, and trying that out leaves nothing behind."""
+
+import random
+import warnings
+from functools import partial
+
+import numpy
+import pyro
+import pyro.distributions as dist
+import pytest
+import torch
+from programs import ENUMERATED, binary_rows, binary_vae, linear_pair, rows, standard_normal
+from pyro import poutine
+from torch import nn
+from torch.testing import assert_close
+
+from ppvae import ELBO, IWAE, SVI, log_terms
+
+exactly = partial(assert_close, rtol=0, atol=1e-12)
+WEIGHT = torch.linspace(-1.0, 1.0, 8).reshape(4, 2).double()
+
+
+def model_with(decoder):
+    def model(x):
+        with rows(x):
+            z = pyro.sample("z", standard_normal(2))
+            pyro.sample("x", dist.Normal(decoder(z), 1.0).to_event(1), obs=x)
+
+    return model
+
+
+def flat_only(z):
+    """A linear decoder for (B, D) and nothing wider, as many a hand-written network."""
+    return z.reshape(3, 2) @ WEIGHT.T
+
+
+def linear(z):
+    return z @ WEIGHT.T
+
+
+def asserting(z):
+    assert z.dim() == 2
+    return z @ WEIGHT.T
+
+
+def guide(x):
+    with rows(x):
+        pyro.sample("z", dist.Normal(x[:, :2], 0.5).to_event(1))
+
+
+@pytest.mark.parametrize("decoder", [flat_only, asserting])
+def test_a_pair_that_draws_one_at_a_time_says_so_once(decoder):
+    model, x = model_with(decoder), torch.randn(3, 4)
+    reason = "one by one, since the pair cannot draw two at once: (shape .* invalid|Assert)"
+    with pytest.warns(UserWarning, match=reason):
+        log_terms(model, guide, x, num_particles=3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        log_terms(model, guide, x, num_particles=3)
+
+
+@pytest.mark.filterwarnings("ignore:particles are drawn one by one")
+def test_looped_terms_are_the_vectorized_ones_at_the_same_draws():
+    x = torch.randn(3, 4)
+    looped = log_terms(model_with(flat_only), guide, x, num_particles=5)
+    vectorized = log_terms(model_with(linear), at(looped.values["z"]), x, num_particles=5)
+    assert looped.values["z"].shape == (5, 3, 2)
+    for name in ("log_likelihood", "log_prior", "log_posterior", "log_weight", "marginal"):
+        exactly(getattr(looped, name), getattr(vectorized, name))
+    exactly(looped.kl["z"], vectorized.kl["z"])
+
+
+def at(draws):
+    """The guide at given draws: its first two runs, one particle and two, are rehearsals."""
+
+    def fixed(x):
+        with rows(x):
+            normal = dist.Normal(x[:, :2], 0.5).to_event(1)
+            values = iter_values(draws, normal)
+            return pyro.sample("z", values)
+
+    def iter_values(draws, normal):
+        class Fixed(type(normal)):
+            def rsample(self, sample_shape=()):
+                shape = self.shape(sample_shape)
+                return draws[: shape[0]] if len(shape) == 3 else draws[0]
+
+        return Fixed(normal.base_dist, 1)
+
+    return fixed
+
+
+@pytest.mark.filterwarnings("ignore:particles are drawn one by one")
+def test_looped_terms_have_the_vectorized_gradient():
+    x = torch.randn(3, 4)
+    pair = linear_pair(offset=0.4)
+    gradients = []
+    for decoder in (flat_only, linear):
+        terms = log_terms(model_with(decoder), pair.guide, x, num_particles=400)
+        losses = -IWAE(400).bound(terms).sum()
+        gradients.append(torch.autograd.grad(losses, pair.shift)[0])
+    difference = gradients[0] - gradients[1]
+    assert difference.abs().max() < 0.5
+
+
+@pytest.mark.filterwarnings("ignore:particles are drawn one by one")
+def test_looped_pairs_sum_labels_and_rescore_as_others_do():
+    def labelled(decoder):
+        def model(x):
+            with rows(x):
+                y = pyro.sample("y", dist.Categorical(torch.ones(2)))
+                z = pyro.sample("z", standard_normal(2))
+                loc = decoder(z) + y.unsqueeze(-1)
+                pyro.sample("x", dist.Normal(loc, 1.0).to_event(1), obs=x)
+
+        return model
+
+    def guide(x):
+        with rows(x):
+            pyro.sample("y", dist.Categorical(logits=x[:, :2]), infer=ENUMERATED)
+            pyro.sample("z", dist.Normal(x[:, :2], 0.5).to_event(1))
+
+    x = torch.randn(3, 4)
+    terms = log_terms(labelled(flat_only), guide, x, num_particles=4)
+    assert terms.log_weight.shape == (2, 4, 3)
+    z, y = terms.values["z"], torch.arange(2.0)[:, None, None, None]
+    likelihood = dist.Normal(linear(z) + y, 1.0).log_prob(x).sum(-1)
+    exactly(terms.log_likelihood, likelihood)
+    exactly(terms.fixed.log_weight, terms.log_weight)
+
+
+@pytest.mark.parametrize("num_particles", [1, 3])
+def test_the_first_run_draws_what_the_second_would(num_particles):
+    (model, guide), x = binary_vae(), binary_rows()
+    draws = []
+    for _ in range(2):
+        pyro.set_rng_seed(5)
+        draws.append(log_terms(model, guide, x, num_particles=num_particles).values["z"])
+    assert torch.equal(*draws)
+
+
+def test_trying_out_two_draws_leaves_the_generators_alone():
+    (model, guide), x = binary_vae(), binary_rows()
+    torch.manual_seed(5)
+    with pyro.plate("particles", 3, dim=-2):
+        drawn = poutine.trace(guide).get_trace(x).nodes["z"]["value"]
+    after = torch.rand(())
+    pyro.set_rng_seed(5)
+    python, arrays = random.getstate(), numpy.random.get_state()[1].tolist()
+    terms = log_terms(model, guide, x, num_particles=3)
+    assert torch.equal(terms.values["z"], drawn)
+    assert torch.equal(torch.rand(()), after)
+    assert random.getstate() == python and numpy.random.get_state()[1].tolist() == arrays
+
+
+def test_trying_out_leaves_running_statistics_alone():
+    norm = nn.BatchNorm1d(4)
+    x = torch.randn(3, 4) + 2
+
+    def guide(x):
+        with rows(x):
+            pyro.sample("z", dist.Normal(norm(x)[:, :2], 0.5).to_event(1))
+
+    log_terms(model_with(linear), guide, x, num_particles=3)
+    # Once, by the run itself: x.mean, weighed by the momentum of 0.1.
+    exactly(norm.running_mean, 0.1 * x.mean(0))
+    assert norm.num_batches_tracked == 1
+
+
+def test_lazy_params_are_drawn_as_pyro_draws_them():
+    def model(x):
+        weight = pyro.param("weight", lambda: torch.randn(4, 2))
+        with rows(x):
+            z = pyro.sample("z", standard_normal(2))
+            pyro.sample("x", dist.Normal(z @ weight.T, 1.0).to_event(1), obs=x)
+
+    x, losses = torch.randn(3, 4), []
+    for kind, loss in ((SVI, ELBO()), (pyro.infer.SVI, pyro.infer.Trace_ELBO())):
+        pyro.set_rng_seed(5)
+        svi = kind(model, guide, pyro.optim.Adam({"lr": 0.1}), loss)
+        losses.append([svi.step(x) for _ in range(3)])
+    exactly(*map(torch.tensor, losses))
