@@ -10,10 +10,13 @@ Sources: Tipping & Bishop (1999), Probabilistic principal component analysis; Lu
 arXiv:1911.02469, on VAEs with a linear decoder.
 """
 
+import sys
+
 import torch
 from torch import nn
 
 from ppvae import Experiment
+from ppvae.cli import main
 from ppvae.data import Data, Source
 from ppvae.guides import GaussianGuide
 from ppvae.models import LinearGaussian
@@ -41,3 +44,7 @@ def linear_gaussian(data: Data, latent_dim: int = 10) -> Experiment:
         batch_size=128,
         log_evidence=model.log_evidence,
     )
+
+
+if __name__ == "__main__":
+    sys.exit(main(["fit", "linear-gaussian", *sys.argv[1:]]))

@@ -8,9 +8,12 @@ Networks as in Kingma & Welling (2014), arXiv:1312.6114, section 5: one hidden l
 (they take tanh units, here ReLU, which train faster).
 """
 
+import sys
+
 from torch import nn
 
 from ppvae import ELBO, Experiment
+from ppvae.cli import main
 from ppvae.data import Data
 from ppvae.distributions import BernoulliLikelihood, StandardNormal
 from ppvae.guides import GaussianGuide
@@ -38,3 +41,7 @@ def vae(data: Data, latent_dim: int = 20, hidden: int = 400) -> Experiment:
         lr=1e-3,
         batch_size=128,
     )
+
+
+if __name__ == "__main__":
+    sys.exit(main(["fit", "vae", *sys.argv[1:]]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,9 +20,9 @@ from ppvae.scope import Program
 from ppvae.terms import LogTerms
 from ppvae.tracing import Traces, rehearsal, rehearse, trace_pair
 
-__all__ = ["Report", "check"]
+__all__ = ["Report", "check", "outside_support"]
 
-Site = dict[str, Any]
+Site = Mapping[str, Any]
 
 
 @dataclass
@@ -148,14 +149,15 @@ def _site_problems(role: str, name: str, site: Site) -> list[str]:
             f"site '{name}' of the {role} must be as wide as the data, {tuple(events)}; "
             f"got {tuple(fn.event_shape)}."
         ]
-    return _outside_support(role, name, site)
+    return outside_support(role, name, site)
 
 
 def _plates(site: Site) -> list[tuple[str, int]]:
     return [(f.name, f.size) for f in site["cond_indep_stack"] if f.vectorized]
 
 
-def _outside_support(role: str, name: str, site: Site) -> list[str]:
+def outside_support(role: str, name: str, site: Site) -> list[str]:
+    """What is wrong with the data at an observed site of a trace of one particle, in words."""
     fn, value = site["fn"], site["value"]
     while type(fn).__name__ in ("Independent", "ExpandedDistribution"):
         fn = fn.base_dist
@@ -173,9 +175,7 @@ def _outside_support(role: str, name: str, site: Site) -> list[str]:
         return []
     odd = value[~inside.expand(value.shape)].flatten()[0].item()
     hint = " (grey data are binarised by --binarize dynamic)" if _name(fn) == "Bernoulli" else ""
-    return [
-        f"data at site '{name}' must lie in the support of {_name(fn)}; got {odd:g}{hint}."
-    ]
+    return [f"data at site '{name}' must lie in the support of {_name(fn)}; got {odd:g}{hint}."]
 
 
 def _one_sided_scales(model: Trace, guide: Trace) -> list[str]:

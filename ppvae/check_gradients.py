@@ -16,7 +16,9 @@ def gradient_findings(pair: Pair, batch: Batch) -> tuple[list[str], list[str]]:
     """Problems and remarks, in words, from one gradient of the ELBO."""
     with kept_as_it_was(pair, batch), torch.enable_grad():
         terms = LogTerms(pair, batch, trace_pair(pair, batch, 1), 1)
-        target = terms.expected(terms.log_weight + terms.auxiliary).sum() + terms.global_weight.sum()
+        target = (
+            terms.expected(terms.log_weight + terms.auxiliary).sum() + terms.global_weight.sum()
+        )
         reached = _reached(target)
     leaves = pair.leaves
     if not leaves and not reached:

@@ -26,6 +26,8 @@ from ppvae.scope import Program
 
 __all__ = ["Experiment", "Option", "Recipe", "build", "built_in", "find_recipe", "run_file"]
 
+DIGITS = Source("digits")
+
 
 @dataclass(frozen=True)
 class Experiment:
@@ -81,7 +83,7 @@ class Recipe:
     function: Callable[..., Experiment] = field(repr=False, compare=False)
     path: str | None
     sha256: str
-    data: Source = Source("digits")
+    data: Source = DIGITS
     options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -119,7 +121,9 @@ class Recipe:
 def built_in() -> list[str]:
     """The names of the built-in experiments."""
     package = importlib.import_module("ppvae.examples")
-    return sorted(module.name.replace("_", "-") for module in pkgutil.iter_modules(package.__path__))
+    return sorted(
+        module.name.replace("_", "-") for module in pkgutil.iter_modules(package.__path__)
+    )
 
 
 def find_recipe(name: str) -> Recipe:
@@ -152,7 +156,7 @@ def find_recipe(name: str) -> Recipe:
         function=function,
         path=where,
         sha256=hashlib.sha256(text.encode()).hexdigest(),
-        data=getattr(module, "DATA", Source("digits")),
+        data=getattr(module, "DATA", DIGITS),
     )
 
 
@@ -172,7 +176,8 @@ def build(recipe: Recipe, data: Data, *, seed: int = 0, **options: Any) -> Exper
     unknown = sorted(set(options) - set(recipe.schema))
     if unknown:
         raise ValueError(
-            f"options of experiment '{recipe.name}' are {sorted(recipe.schema)}; got {unknown[0]!r}."
+            f"options of experiment '{recipe.name}' are {sorted(recipe.schema)}; "
+            f"got {unknown[0]!r}."
         )
     with torch.random.fork_rng():
         pyro.set_rng_seed(seed)
@@ -214,12 +219,13 @@ def run_file(path: Path) -> tuple[ModuleType, str]:
 
 
 def _only_experiment(module: ModuleType, path: str, wanted: str) -> Callable[..., Experiment]:
+    annotations = (Experiment, "Experiment", "ppvae.Experiment")
     found = {
         name: function
         for name, function in vars(module).items()
         if inspect.isfunction(function)
         and function.__module__ == module.__name__
-        and inspect.signature(function).return_annotation in (Experiment, "Experiment", "ppvae.Experiment")
+        and inspect.signature(function).return_annotation in annotations
     }
     if wanted and wanted not in found:
         raise ValueError(f"{path} must have experiment {wanted!r}; it has {sorted(found)}.")

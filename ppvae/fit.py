@@ -13,8 +13,8 @@ from typing import Any
 
 import pyro
 import pyro.infer
-import pyro.optim
 import torch
+from pyro.optim import PyroOptim
 from torch import Tensor
 
 from ppvae.check import check
@@ -116,7 +116,7 @@ def fit(
         svi = SVI(
             pair.model,
             pair.guide,
-            optim or pyro.optim.Adam({"lr": chosen.lr}),
+            optim or PyroOptim(torch.optim.Adam, {"lr": chosen.lr}),
             chosen.estimator,
             clip_norm=chosen.clip_norm,
         )
@@ -156,7 +156,9 @@ def resolve_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise ValueError(f"device must be auto, cpu or a GPU of this machine; got {name!r}.") from error
+        raise ValueError(
+            f"device must be auto, cpu or a GPU of this machine; got {name!r}."
+        ) from error
     return device
 
 
@@ -292,7 +294,7 @@ def _settings(
 
 
 def _words(optim: Optim) -> str:
-    if isinstance(optim, pyro.optim.PyroOptim):
+    if isinstance(optim, PyroOptim):
         return f"{type(optim).__name__}({optim.pt_optim_args})"
     if isinstance(optim, partial):
         return f"{optim.func.__name__}({optim.keywords})"

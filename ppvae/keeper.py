@@ -102,7 +102,7 @@ class Keeper:
             from torch.utils.tensorboard import SummaryWriter
 
             # What an interrupted run wrote beyond its last checkpoint is not shown twice.
-            self._curves = SummaryWriter(  # type: ignore[no-untyped-call]
+            self._curves = SummaryWriter(
                 str(self._folder / "tensorboard"), purge_step=epoch
             )
         for name, value in record.items():

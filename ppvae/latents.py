@@ -50,9 +50,10 @@ def interpolate(
     begin, finish = (_code_at(pair, batch, seed) for batch in (start, end))
     line = {name: code.value for name, code in begin.items()}
     for name, code in begin.items():
-        if is_local(code.site, num_rows):
-            target = code.value if code.is_discrete else finish[name].value
-            line[name] = _line(code.value, target, steps)
+        if is_local(code.site, num_rows) and code.is_discrete:
+            line[name] = code.value.repeat_interleave(num_steps, 0)
+        elif is_local(code.site, num_rows):
+            line[name] = _line(code.value, finish[name].value, steps)
     with at_rest(pair, seed) as device:
         means = decoded(pair, select_rows(start, index, device), line)
     found = _unflattened(means, row=num_rows, step=num_steps)

@@ -35,7 +35,9 @@ class Moves:
         known = isinstance(optim, PyroOptim) and (
             isinstance(optim, PyroLRScheduler) or type(optim).__call__ is PyroOptim.__call__
         )
-        if not known and (isinstance(optim, PyroOptim | torch.optim.Optimizer) or not callable(optim)):
+        if not known and (
+            isinstance(optim, PyroOptim | torch.optim.Optimizer) or not callable(optim)
+        ):
             raise TypeError(
                 "optim must be a pyro.optim object or a callable from parameters to a "
                 f"torch optimizer; got {type(optim).__name__}."
@@ -77,10 +79,10 @@ class Moves:
             settings = _of_name(clip, name)
             if settings:
                 self._clip.append((leaf, settings))
-        settings = self._optim.pt_optim_args
-        if not callable(settings):
-            return [{"params": tensors, **settings}]
-        return [{"params": [leaf], **_of_name(settings, name)} for name, leaf in leaves]
+        common = self._optim.pt_optim_args
+        if not callable(common):
+            return [{"params": tensors, **common}]
+        return [{"params": [leaf], **_of_name(common, name)} for name, leaf in leaves]
 
     def _make(self, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
         if not isinstance(self._optim, PyroOptim):

@@ -117,7 +117,7 @@ class Pair:
         return {n: t for n, t in named.items() if first[id(t)] == n and t.requires_grad}
 
     def pyro_name(self, name: str) -> str:
-        """The name that Pyro gives to a leaf, as functions of the name in ``pyro.optim`` know it."""
+        """The name that Pyro gives to a leaf: what a ``pyro.optim`` callable is asked with."""
         leaf = self.leaves.get(name)
         for registered, parameters in self.scope.registered.items():
             if any(parameter is leaf for parameter in parameters):
@@ -178,7 +178,7 @@ def _modules_of(program: Program) -> dict[str, nn.Module]:
     if isinstance(owner, nn.Module):
         return {"": owner}
     if isinstance(program, partial):
-        parts = {**dict(enumerate(program.args)), **program.keywords}
+        parts: dict[Any, Any] = {**dict(enumerate(program.args)), **program.keywords}
         return _only_modules(parts) | _modules_of(program.func)
     reachable = dict(vars(owner)) if inspect.ismethod(program) else {}
     function = inspect.unwrap(getattr(program, "__func__", program))

@@ -6,6 +6,7 @@ plate's scale N / B is divided out, particles and enumerated labels stay in fron
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +20,7 @@ from ppvae.tracing import Traces
 
 __all__ = ["Layout", "Sites", "collect", "latent_sites"]
 
-Site = dict[str, Any]
+Site = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -155,7 +156,9 @@ def _add(sites: Sites, name: str, site: Site, local: dict[str, Tensor], role: st
 
 
 def _refuse_nested(layout: Layout, name: str, site: Site) -> None:
-    plates = [f.name for f in site["cond_indep_stack"] if f.name not in (layout.data.name, "particles")]
+    plates = [
+        f.name for f in site["cond_indep_stack"] if f.name not in (layout.data.name, "particles")
+    ]
     if plates or not layout.is_local(site):
         raise ValueError(
             f"enumerated sites must be in plate '{layout.data.name}' alone; "

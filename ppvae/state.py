@@ -50,15 +50,18 @@ def put_state(live: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> None:
             tensor.copy_(state[name])
 
 
-def held_out_bound(svi: SVI, fields: Fields, full_size: int | None = None) -> float:
+def held_out_bound(
+    svi: SVI, fields: Fields, full_size: int | None = None, seed: int = _SEED
+) -> float:
     """The loss's own bound on given rows, in nats per datum, from draws of a fixed seed.
 
     Args:
         svi: pair and loss.
         fields: rows by field, (N, ...).
         full_size: the size of a subsampled data plate, over which the loss is scaled.
+        seed: of the draws.
     """
-    pyro.set_rng_seed(_SEED)
+    pyro.set_rng_seed(seed)
     rows = len(fields["x"])
     size = max(1, _AT_ONCE // int(getattr(svi.loss, "num_particles", 1)))
     total = 0.0

@@ -78,7 +78,8 @@ class SVI:
         if clip_norm is not None and not clip_norm > 0:
             raise ValueError(f"clip_norm must be positive; got {clip_norm}.")
         self.pair = Pair(model, guide)
-        self.loss = loss
+        self.loss: Any = loss
+        self._of_pyro = isinstance(loss, pyro.infer.ELBO)
         self.clip_norm = clip_norm
         self._moves = Moves(optim)
         self._leaves: dict[str, Tensor] = {}
@@ -146,7 +147,7 @@ class SVI:
         with self.pair.entered(), torch.no_grad():
             if isinstance(self.loss, Estimator):
                 loss: Any = self.loss.loss(self.pair.model, self.pair.guide, *args, **kwargs)
-            elif isinstance(self.loss, pyro.infer.ELBO):
+            elif self._of_pyro:
                 loss = self.loss.loss(*self._programs((args, kwargs)))
             else:
                 loss = self.loss(self._program("model"), self._program("guide"), *args, **kwargs)
@@ -167,7 +168,7 @@ class SVI:
         args, kwargs = batch
         if isinstance(self.loss, Estimator):
             loss = self.loss.differentiable_loss(self.pair.model, self.pair.guide, *args, **kwargs)
-        elif isinstance(self.loss, pyro.infer.ELBO):
+        elif self._of_pyro:
             loss = self.loss.loss_and_grads(*self._programs(batch))
             return loss if isinstance(loss, tuple) else torch.as_tensor(loss)
         else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -23,7 +23,8 @@ class LogTerms:
 
     Discrete sites marked ``infer={"enumerate": "parallel"}`` are not drawn: their values stand in
     dimensions (C, ...) in front of (K, B) until :meth:`expected` or :attr:`marginal` sums them out.
-    The data plate's scale N / B is divided out of all terms and kept in :attr:`scale`; masks stay in.
+    The data plate's scale N / B is divided out of all terms and kept in :attr:`scale`; masks
+    stay in.
 
     Made by :func:`log_terms`.
 
@@ -52,17 +53,17 @@ class LogTerms:
 
     @cached_property
     def likelihood(self) -> dict[str, Tensor]:
-        """log p(x|z) by observed site, (C, ..., K, B) nats."""
+        """Log p(x|z) by observed site, (C, ..., K, B) nats."""
         return self._stacked("likelihood")
 
     @cached_property
     def prior(self) -> dict[str, Tensor]:
-        """log p(z) by latent site of the model, (C, ..., K, B) nats."""
+        """Log p(z) by latent site of the model, (C, ..., K, B) nats."""
         return self._stacked("prior")
 
     @cached_property
     def posterior(self) -> dict[str, Tensor]:
-        """log q(z|x) by site of the guide, (C, ..., K, B) nats."""
+        """Log q(z|x) by site of the guide, (C, ..., K, B) nats."""
         return self._stacked("posterior")
 
     @cached_property
@@ -87,22 +88,22 @@ class LogTerms:
 
     @property
     def log_likelihood(self) -> Tensor:
-        """log p(x|z), (C, ..., K, B) nats; its expectation is called "reconstruction"."""
+        """Log p(x|z), (C, ..., K, B) nats; its expectation is called "reconstruction"."""
         return self._total(self.likelihood.values())
 
     @property
     def log_prior(self) -> Tensor:
-        """log p(z) over all local latent sites, (C, ..., K, B) nats."""
+        """Log p(z) over all local latent sites, (C, ..., K, B) nats."""
         return self._total(self.prior.values())
 
     @property
     def log_posterior(self) -> Tensor:
-        """log q(z|x) over all local latent sites, (C, ..., K, B) nats."""
+        """Log q(z|x) over all local latent sites, (C, ..., K, B) nats."""
         return self._total(self.posterior.values())
 
     @property
     def log_weight(self) -> Tensor:
-        """log w = log p(x, z) - log q(z|x), (C, ..., K, B) nats.
+        """Log w = log p(x, z) - log q(z|x), (C, ..., K, B) nats.
 
         Labels that only the model enumerates are summed out of it.
         """
@@ -110,7 +111,7 @@ class LogTerms:
 
     @property
     def log_weight_with_kl(self) -> Tensor:
-        """log p(x|z) - KL(q(z|x) || p(z)), (C, ..., K, B) nats, closed where a formula is known.
+        """Log p(x|z) - KL(q(z|x) || p(z)), (C, ..., K, B) nats, closed where a formula is known.
 
         Sites without a formula contribute log p(z) - log q(z|x) at the draws. Its expectation is
         that of :attr:`log_weight`; its value at one draw is not.
@@ -122,7 +123,7 @@ class LogTerms:
 
     @property
     def marginal(self) -> Tensor:
-        """log sum_y p(x, y, z) / q(z|x, y), (K, B) nats: enumerated labels inside the weight."""
+        """Log sum_y p(x, y, z) / q(z|x, y), (K, B) nats: enumerated labels inside the weight."""
         # Left out rather than added back: where q(y|x) = 0 that would be -inf + inf.
         drawn = [t for name, t in self.posterior.items() if name not in self.enumerated]
         return _logsumexp(self._joint - self._total(drawn), self._guide_dims)
@@ -146,7 +147,7 @@ class LogTerms:
 
     @property
     def global_weight(self) -> Tensor:
-        """log p - log q of the latent sites outside of the data plate, (K,) nats."""
+        """Log p - log q of the latent sites outside of the data plate, (K,) nats."""
         prior = sum(self._stacked("global_prior", -1).values(), self._zero)
         posterior = sum(self._stacked("global_posterior", -1).values(), self._zero)
         return torch.as_tensor(prior - posterior).expand(self.num_particles)
@@ -202,9 +203,8 @@ class LogTerms:
         ]
         return LogTerms(self._pair, self._batch, alone, self.num_particles)
 
-    def _guide_site(self, name: str) -> dict[str, Any]:
-        site: dict[str, Any] = self._traces[0][1].nodes[name]
-        return site
+    def _guide_site(self, name: str) -> Mapping[str, Any]:
+        return self._traces[0][1].nodes[name]
 
     @property
     def _shape(self) -> tuple[int, int]:
@@ -236,9 +236,7 @@ class LogTerms:
         return total.expand(torch.broadcast_shapes(total.shape, self._shape))
 
 
-def log_terms(
-    model: Program, guide: Program, batch: Any, *, num_particles: int = 1
-) -> LogTerms:
+def log_terms(model: Program, guide: Program, batch: Any, *, num_particles: int = 1) -> LogTerms:
     """Log-densities of model and guide at K draws from the guide.
 
     Args:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pyro
@@ -19,7 +19,16 @@ from torch import Tensor
 
 from ppvae.pair import Batch, Pair
 
-__all__ = ["Traces", "detached", "kept_as_it_was", "particle", "rehearsal", "rehearse", "retrace", "trace_pair"]
+__all__ = [
+    "Traces",
+    "detached",
+    "kept_as_it_was",
+    "particle",
+    "rehearsal",
+    "rehearse",
+    "retrace",
+    "trace_pair",
+]
 
 Traces = tuple[poutine.Trace, poutine.Trace]
 
@@ -99,7 +108,7 @@ def _plate_nesting(pair: Pair, batch: Batch) -> int:
         for site in trace.nodes.values()
         if site["type"] == "sample"
     ]
-    return -min((f.dim for stack in stacks for f in stack if f.vectorized), default=0)
+    return max((-f.dim for stack in stacks for f in stack if f.dim is not None), default=0)
 
 
 def _takes_two(pair: Pair, batch: Batch) -> bool:
@@ -126,7 +135,7 @@ def detached(trace: poutine.Trace) -> poutine.Trace:
 def particle(trace: poutine.Trace, number: int, nesting: int) -> poutine.Trace:
     """One particle of a trace of several."""
 
-    def of_site(site: dict[str, Any]) -> Tensor:
+    def of_site(site: Mapping[str, Any]) -> Tensor:
         value: Tensor = site["value"]
         dim = -1 - nesting - int(getattr(site["fn"], "event_dim", 0))
         held = any(frame.name == "particles" for frame in site["cond_indep_stack"])
@@ -138,7 +147,7 @@ def particle(trace: poutine.Trace, number: int, nesting: int) -> poutine.Trace:
     return alone
 
 
-def _mapped(trace: poutine.Trace, value_of: Callable[[dict[str, Any]], Tensor]) -> poutine.Trace:
+def _mapped(trace: poutine.Trace, value_of: Callable[[Mapping[str, Any]], Tensor]) -> poutine.Trace:
     copy = trace.copy()
     for name, site in copy.nodes.items():
         if site["type"] == "sample" and isinstance(site["value"], Tensor):

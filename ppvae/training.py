@@ -24,6 +24,7 @@ __all__ = ["Training", "Watch"]
 
 Watch = Callable[[Pair], Mapping[str, float]]
 
+
 class Training:
     """A training between its first step and its last.
 
@@ -80,7 +81,9 @@ class Training:
     @property
     def stopped_early(self) -> bool:
         """Whether the validation bound has not become better for ``patience`` epochs."""
-        return self.patience is not None and len(self.history) - 1 - self.best_epoch >= self.patience
+        return (
+            self.patience is not None and len(self.history) - 1 - self.best_epoch >= self.patience
+        )
 
     def run(self) -> Iterator[dict[str, float] | None]:
         """Train to the end; after each epoch its record, after each step None.

@@ -151,6 +151,12 @@ def test_to_moves_every_tensor():
     assert {t.device.type for t in tensors} == {"meta"} and len(tensors) == 12
 
 
+def test_fingerprint_survives_another_dtype(digits):
+    moved = digits.to("cpu", torch.float64)
+    assert moved.train["x"].dtype == torch.float64 and moved.train["y"].dtype == torch.int64
+    assert moved.fingerprint == digits.fingerprint
+
+
 def test_data_folder_is_argument_then_environment_then_cache(monkeypatch, tmp_path):
     monkeypatch.setenv("PPVAE_DATA", str(tmp_path))
     assert data_folder("elsewhere") == Path.cwd() / "elsewhere"
@@ -168,7 +174,9 @@ def test_unknown_name_is_refused_with_near_names():
         load("digit")
 
 
-@pytest.mark.parametrize("option", [{"image_size": 8}, {"crop": True}, {"channels": 1}])
+@pytest.mark.parametrize(
+    "option", [{"image_size": 8}, {"image_size": 0}, {"crop": True}, {"channels": 1}]
+)
 def test_image_options_are_refused_for_a_built_in_set(option):
     with pytest.raises(ValueError, match="must be left out unless data is an image folder; got"):
         load("digits", **option)

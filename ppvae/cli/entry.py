@@ -83,8 +83,8 @@ def _run(words: list[str]) -> int:
 def _verb(word: str) -> Verb:
     if word not in _VERBS:
         near = difflib.get_close_matches(word, _VERBS, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"verb must be one of {', '.join(_VERBS)}; got {word!r}{hint}.")
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"verb must be one of {', '.join(_VERBS)}; got {word!r}.{hint}")
     return _VERBS[word]
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import itertools
 import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ppvae.cli.data_options import add_data_options, data_of
-from ppvae.cli.kinds import number, seed, text, whole
+from ppvae.cli.kinds import seed, text, whole
 from ppvae.cli.opening import announce, only_one
 from ppvae.cli.own_options import own_options
 from ppvae.cli.parser import Verb
@@ -62,39 +64,37 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    particles = _QUICK_PARTICLES if arguments.quick else _PARTICLES
-    if arguments.quick and arguments.epochs is None and arguments.steps is None:
-        arguments.steps = _QUICK_STEPS
-    name = only_one(arguments.words)
-    run = _resumed(arguments) if arguments.resume else _begun(name, arguments)
+    run = _resumed(arguments) if arguments.resume else _begun(arguments)
     from ppvae.cli.summary import summarize
 
-    print(summarize(run, particles))
+    summarize(run, _QUICK_PARTICLES if arguments.quick else _PARTICLES)
     return 0
 
 
-def _begun(name: str, arguments: argparse.Namespace) -> Run:
+def _begun(arguments: argparse.Namespace) -> Run:
+    name = only_one(arguments.words)
     announce("fit", [name], arguments)
     from ppvae.experiment import build, find_recipe
     from ppvae.fit import fit
     from ppvae.named import estimator_named, name_of
 
     recipe = find_recipe(name)
-    options = own_options(FIT, [recipe], arguments.rest)
+    options = own_options(FIT, {name: recipe}, arguments.rest)
     estimator = None if arguments.estimator is None else estimator_named(arguments.estimator)
     data = data_of(arguments, recipe)
     start = arguments.seed or 0
     experiment = build(recipe, data, seed=start, **options)
     label = f"{recipe.name}-{data.name}-{name_of(estimator or experiment.estimator)}-seed{start}"
     folder = arguments.out or _free_folder(label)
-    print(f"{data.describe()}\nkept in {folder}", flush=True)
+    print(data.describe(), flush=True)
+    quick = arguments.quick and arguments.epochs is None and arguments.steps is None
     with _say_how_to_resume(folder):
         return fit(
             experiment,
             data,
             estimator=estimator,
             epochs=arguments.epochs,
-            steps=arguments.steps,
+            steps=_QUICK_STEPS if quick else arguments.steps,
             batch_size=arguments.batch_size,
             lr=arguments.lr,
             clip_norm=arguments.clip_norm,
@@ -103,3 +103,63 @@ def _begun(name: str, arguments: argparse.Namespace) -> Run:
             device=arguments.device,
             folder=folder,
         )
+
+
+def _resumed(arguments: argparse.Namespace) -> Run:
+    folder = arguments.resume
+    unchangeable = [
+        f"--{name.replace('_', '-')}"
+        for name, value in vars(arguments).items()
+        if name not in _OF_RESUME and value is not None
+    ]
+    if refused := [*unchangeable, *arguments.rest]:
+        raise ValueError(
+            "a resumed run must keep its settings, apart from --epochs, --steps, --data-dir and "
+            f"--device; got {refused[0]}."
+        )
+    print(f"ppvae fit: going on with {folder} ...", flush=True)
+    from ppvae.runs import resume
+
+    with _say_how_to_resume(folder):
+        return resume(
+            folder,
+            epochs=arguments.epochs,
+            steps=arguments.steps,
+            experiment=only_one(arguments.words) if arguments.words else None,
+            data_dir=arguments.data_dir,
+            device=arguments.device,
+        )
+
+
+@contextlib.contextmanager
+def _say_how_to_resume(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        from ppvae.run import CHECKPOINT
+
+        if not (folder / CHECKPOINT).exists():
+            raise KeyboardInterrupt("stopped before the first step; nothing was kept.") from None
+        raise KeyboardInterrupt(f"stopped; go on with: ppvae fit --resume {folder}") from None
+
+
+def _free_folder(label: str) -> Path:
+    """A folder of this name that is not taken yet, below runs/."""
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", label)
+    folders = (Path("runs", f"{name}-{n}" if n else name) for n in itertools.count())
+    return next(folder for folder in folders if not folder.exists())
+
+
+FIT = Verb(
+    name="fit",
+    summary="train one pair, and say how good it is",
+    usage="[EXPERIMENT]",
+    description=(
+        "Train one pair, keep it in a folder, write its pictures, and say how good it is on "
+        "rows that it has not seen. The experiment's own options: ppvae fit EXPERIMENT "
+        "--help."
+    ),
+    add_options=_add_options,
+    run=_run,
+    takes_experiment=True,
+)

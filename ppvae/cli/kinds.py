@@ -72,8 +72,14 @@ def given(word: str) -> tuple[str, float | int]:
 class Listed(argparse.Action):
     """A list whose items are parted by spaces, commas or another use of the same option."""
 
-    def __init__(self, *args: Any, kind: Callable[[str], Any] = text, **kwargs: Any) -> None:
-        super().__init__(*args, nargs="+", **kwargs)
+    def __init__(
+        self,
+        option_strings: Sequence[str],
+        dest: str,
+        kind: Callable[[str], Any] = text,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(option_strings, dest, nargs="+", **kwargs)
         self.kind = kind
 
     def __call__(

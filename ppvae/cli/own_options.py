@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ppvae.cli.kinds import number, text, whole
+from ppvae.cli.kinds import number, whole
 from ppvae.cli.parser import Parser, Verb, unknown_word
 
 if TYPE_CHECKING:
@@ -17,21 +17,27 @@ __all__ = ["add_own_options", "help_text", "own_options"]
 _KINDS = {int: whole, float: number, str: str}
 
 
-def own_options(verb: Verb, recipes: Sequence[Recipe], rest: Sequence[str]) -> dict[str, Any]:
+def own_options(
+    verb: Verb, recipes: Mapping[str, Recipe], rest: Sequence[str]
+) -> dict[str, Any]:
     """The options that were given, by name, from the words that the verb does not know.
+
+    Args:
+        verb: whose words they are.
+        recipes: the experiments by the name that was typed.
+        rest: what the verb does not know.
 
     Raises:
         ValueError: a word that is no option of each experiment, or has a wrong value.
     """
     shared: dict[str, Any] = {}
-    for recipe in recipes:
-        parser = Parser(f"ppvae {verb.name}")
+    for name, recipe in recipes.items():
+        parser = Parser(f"ppvae {verb.name} {name}")
         add_own_options(parser, recipe, taken=verb.parser.names)
         given, unknown = parser.parse_known_args(list(rest))
         if unknown:
-            parser.prog = f"{parser.prog} {recipe.name}"
             parser.error(unknown_word(unknown, [*verb.parser.names, *parser.names]))
-        shared |= {name: value for name, value in vars(given).items() if value is not None}
+        shared |= {key: value for key, value in vars(given).items() if value is not None}
     return shared
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import re
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
@@ -12,6 +13,14 @@ from typing import NoReturn
 __all__ = ["Parser", "Verb", "parse", "unknown_word"]
 
 Run = Callable[[argparse.Namespace], int]
+
+# What argparse says, and what it means.
+_WORDS = {
+    "expected one argument": "must have a value; got none",
+    "expected at least one argument": "must have a value; got none",
+    "ignored explicit argument": "must have no value; got",
+    "not allowed with argument": "must not be given with",
+}
 
 
 class Parser(argparse.ArgumentParser):
@@ -21,7 +30,7 @@ class Parser(argparse.ArgumentParser):
         super().__init__(
             prog=prog,
             usage=f"{prog} {usage}",
-            description=description,
+            description=textwrap.fill(description, 80),
             formatter_class=argparse.RawDescriptionHelpFormatter,
             add_help=False,
             allow_abbrev=False,
@@ -33,7 +42,9 @@ class Parser(argparse.ArgumentParser):
         Raises:
             ValueError: always.
         """
-        sentence = re.sub(r"^argument ([^\s:]+): ", r"\1 ", message).rstrip(".")
+        sentence = re.sub(r"^argument ([^\s:]+): ", r"\1 ", message)
+        for theirs, ours in _WORDS.items():
+            sentence = sentence.replace(theirs, ours)
         raise ValueError(f"{sentence} (see {self.prog} --help).")
 
     @property
@@ -93,9 +104,9 @@ def unknown_word(rest: Sequence[str], names: Sequence[str]) -> str:
     """The sentence that refuses the first word that nothing takes."""
     word = rest[0].split("=")[0]
     if not word.startswith("-"):
-        return f"words must come before the options; got {word!r} after them"
-    near = difflib.get_close_matches(word, names, n=1)
-    return f"option {word} is not known" + (f"; did you mean {near[0]}?" if near else "")
+        return f"experiments must come before their options; got {word!r} after them"
+    near = difflib.get_close_matches(word[2:], [name[2:] for name in names], n=1)
+    return f"option {word} is not known" + (f"; did you mean --{near[0]}?" if near else "")
 
 
 def _joined(words: Sequence[str]) -> list[str]:
@@ -115,4 +126,3 @@ def _negative(word: str) -> bool:
         return word.startswith("-") and not word[1:].isdigit() and bool(float(word) or True)
     except ValueError:
         return False
-

@@ -48,7 +48,7 @@ def save_figure(figure: Figure, path: Path) -> None:
     """Write a figure whole, in the format that the path's ending names.
 
     Raises:
-        ValueError: matplotlib knows no such format.
+        ValueError: matplotlib knows no such format, or there is no such folder.
         OSError: the folder cannot be written to.
     """
     from ppvae.atomic import write_whole
@@ -57,6 +57,8 @@ def save_figure(figure: Figure, path: Path) -> None:
     kind = path.suffix.removeprefix(".")
     if kind not in known:
         raise ValueError(f"picture must end in .png, .pdf or .svg; got {path}.")
+    if not path.parent.is_dir():
+        raise ValueError(f"picture must go into a folder that exists; got {path}.")
     content = io.BytesIO()
     figure.savefig(content, format=kind, dpi=120)
     write_whole(path, content.getvalue())

@@ -11,8 +11,9 @@ __all__ = ["add_length", "add_training_options"]
 
 def add_length(group: argparse._ActionsContainer) -> None:
     """Add the options that say how long."""
-    group.add_argument("--epochs", type=whole, metavar="N", help="passes over the training rows")
-    group.add_argument("--steps", type=whole, metavar="N", help="instead of epochs, steps in all")
+    either = group.add_mutually_exclusive_group()
+    either.add_argument("--epochs", type=whole, metavar="N", help="passes over the training rows")
+    either.add_argument("--steps", type=whole, metavar="N", help="instead of epochs, steps in all")
 
 
 def add_training_options(group: argparse._ActionsContainer) -> None:

@@ -124,7 +124,11 @@ def _own_path(name: str) -> Path:
 
 def _require_no_image_options(source: Source) -> None:
     options = {"image_size": source.image_size, "crop": source.crop, "channels": source.channels}
-    stated = [f"{name} {option}" for name, option in options.items() if option]
+    stated = [
+        f"{name} {option}"
+        for name, option in options.items()
+        if option is not None and option is not False
+    ]
     if stated:
         raise ValueError(
             f"image_size, crop and channels must be left out unless data is an image folder; "

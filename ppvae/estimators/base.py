@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import pyro.infer
 from pyro.infer.enum import get_importance_trace
@@ -38,7 +38,7 @@ class Estimator(pyro.infer.ELBO, nn.Module):
         ValueError: num_particles is below 1.
     """
 
-    bound_kind: ClassVar[BoundKind] | BoundKind = "none"
+    bound_kind: BoundKind = "none"
 
     def __init__(self, num_particles: int = 1) -> None:
         nn.Module.__init__(self)
@@ -84,7 +84,7 @@ class Estimator(pyro.infer.ELBO, nn.Module):
         """The loss, with its gradient added to the parameters, as Pyro's SVI asks for it."""
         loss = self.differentiable_loss(model, guide, *args, **kwargs)
         if loss.requires_grad:
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
         return loss.item()
 
     def _get_trace(self, model: Any, guide: Any, args: Any, kwargs: Any) -> Any:
@@ -96,7 +96,7 @@ def refuse_scored(estimator: Estimator, terms: LogTerms) -> None:
     if terms.scored:
         raise ValueError(
             f"{type(estimator).__name__} needs reparameterized or enumerated sites; "
-            f"got {terms.scored[0]!r} (mark it infer={{'enumerate': 'parallel'}} if it is discrete)."
+            f"got {terms.scored[0]!r} (a discrete one is marked infer={{'enumerate': 'parallel'}})."
         )
 
 
@@ -108,7 +108,7 @@ def share_of_global(terms: LogTerms) -> Tensor | float:
 
 
 def weights_of_draws(estimator: Estimator, terms: LogTerms) -> Tensor:
-    """log w for a K-sample bound, (K, B), or (K, 1) where a draw is one of all data together.
+    """Log w for a K-sample bound, (K, B), or (K, 1) where a draw is one of all data together.
 
     Raises:
         ValueError: a latent site outside of the data plate meets subsampled data, or a

@@ -11,9 +11,9 @@ __all__ = ["ELBO"]
 
 
 class ELBO(Estimator):
-    """Evidence lower bound, averaged over the K draws.
+    r"""Evidence lower bound, averaged over the K draws.
 
-    .. math:: E_{q(z|x)} [\\log p(x, z) - \\log q(z|x)]
+    .. math:: E_{q(z|x)} [\log p(x, z) - \log q(z|x)]
 
     The gradient is the reparameterized one; sites marked for enumeration are summed out under
     q(y|x).

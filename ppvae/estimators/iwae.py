@@ -13,9 +13,9 @@ __all__ = ["IWAE"]
 
 
 class IWAE(Estimator):
-    """Importance-weighted bound of K draws, tighter with every draw.
+    r"""Importance-weighted bound of K draws, tighter with every draw.
 
-    .. math:: E_{z_1, \\dots, z_K \\sim q(z|x)} [\\log \\frac{1}{K} \\sum_k w_k], \\quad
+    .. math:: E_{z_1, \dots, z_K \sim q(z|x)} [\log \frac{1}{K} \sum_k w_k], \quad
         w_k = p(x, z_k) / q(z_k|x)
 
     The mean of the weights is taken per datum, before the N/B scale of a subsampled plate is
@@ -28,7 +28,7 @@ class IWAE(Estimator):
     Raises:
         ValueError: num_particles is below 1.
 
-    Source: Burda, Grosse & Salakhutdinov (2016), arXiv:1509.00519, eq. 8.
+    Source: Burda, Grosse & Salakhutdinov (2016), arXiv:1509.00519, section 3.
     """
 
     bound_kind = "lower"

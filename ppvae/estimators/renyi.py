@@ -13,9 +13,9 @@ __all__ = ["Renyi"]
 
 
 class Renyi(Estimator):
-    """Variational Renyi bound of order alpha from K draws.
+    r"""Variational Renyi bound of order alpha from K draws.
 
-    .. math:: \\frac{1}{1 - \\alpha} \\log \\frac{1}{K} \\sum_k w_k^{1 - \\alpha}, \\quad
+    .. math:: \frac{1}{1 - \alpha} \log \frac{1}{K} \sum_k w_k^{1 - \alpha}, \quad
         w_k = p(x, z_k) / q(z_k|x)
 
     alpha = 0 is the importance-weighted bound, alpha -> 1 the ELBO. For alpha >= 0 its expectation
@@ -28,7 +28,7 @@ class Renyi(Estimator):
     Raises:
         ValueError: alpha is 1 or not finite, or num_particles is below 1.
 
-    Source: Li & Turner (2016), arXiv:1602.02311, eq. 14 (the estimate) and theorem 2 (its bias).
+    Source: Li & Turner (2016), arXiv:1602.02311, section 4.
     """
 
     def __init__(self, alpha: float, num_particles: int = 1) -> None:

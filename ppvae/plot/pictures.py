@@ -131,10 +131,10 @@ def manifold(dataset: xarray.Dataset, image_shape: ImageShape) -> Figure:
     figure, axes = new_figure(1, 1, size=(7.0, 7.0))
     heights, widths = draw_mosaic(axes[0], values, image_shape)
     site = dataset.attrs["site"]
-    shown = slice(None, None, -(-len(values) // 10))
-    first, second = ([f"{z:.1f}" for z in dataset[n].values[shown]] for n in ("first", "second"))
-    axes[0].set_xticks(widths[shown], first)
-    axes[0].set_yticks(heights[::-1][shown], second)
+    shown = sorted({round(i) for i in np.linspace(0, len(values) - 1, 9)})
+    for axis, middles, name in (("x", widths, "first"), ("y", heights[::-1], "second")):
+        ticks = [f"{z:.1f}" for z in dataset[name].values[shown]]
+        axes[0].set(**{f"{axis}ticks": [middles[i] for i in shown], f"{axis}ticklabels": ticks})
     quantiles = "(equal steps of probability under N(0, 1))"
     axes[0].set(xlabel=f"{site}[0] {quantiles}", ylabel=f"{site}[1] {quantiles}")
     axes[0].set_title(f"{_how(dataset['x_mean'])} of p(x|{site})")

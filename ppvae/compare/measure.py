@@ -1,0 +1,122 @@
+"""What is measured of a run: a held-out curve while it goes on, and the test rows after it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pyro
+import torch
+import xarray as xr
+from torch import Tensor
+
+from ppvae.data import Fields
+from ppvae.evaluate import evaluate
+from ppvae.evaluate.evidence import estimate_evidence
+from ppvae.pair import Pair
+from ppvae.passes import at_rest
+from ppvae.run import Run
+from ppvae.state import held_out_bound
+from ppvae.svi import SVI
+from ppvae.terms import log_terms
+
+__all__ = ["CURVE_PARTICLES", "CURVE_ROWS", "HeldOut", "measured"]
+
+CURVE_PARTICLES = 100
+CURVE_ROWS = 200
+
+_SEED = 0
+# Numbers in a tensor of x that are scored at once: on a CPU they should stay in the cache.
+_AT_ONCE = 2**20
+# The estimator's own bound is averaged over passes until so many draws were taken.
+_OWN_DRAWS = 300_000
+_MOST_PASSES = 20
+
+
+class HeldOut:
+    """The estimated log p(x) of the first validation rows, kept each time a pair is looked at.
+
+    The draws are the same each time and for every estimator, so that only the pair differs.
+    """
+
+    def __init__(self, fields: Fields) -> None:
+        self._fields = {name: values[:CURVE_ROWS] for name, values in fields.items()}
+        self.index = np.arange(len(fields["x"]))[:CURVE_ROWS]
+        self.rows: list[Tensor] = []
+
+    def __call__(self, pair: Pair) -> Mapping[str, float]:
+        """Look at the pair; the mean in nats per datum is for the run's history."""
+        pyro.set_rng_seed(_SEED)
+        like = next(iter(pair.leaves.values()))
+        fields = {n: v.to(like) if v.is_floating_point() else v.to(like.device) for n, v in self._fields.items()}
+        size = max(1, _AT_ONCE // fields["x"][0].numel() // CURVE_PARTICLES)
+        values = []
+        for start in range(0, len(self.index), size):
+            part = {name: field[start : start + size] for name, field in fields.items()}
+            terms = log_terms(pair.model, pair.guide, part, num_particles=CURVE_PARTICLES)
+            values.append(estimate_evidence(terms.marginal.double()).value)
+        self.rows.append(torch.cat(values).cpu())
+        return {"held_out": float(self.rows[-1].mean())}
+
+
+def measured(run: Run, held_out: HeldOut, watch_every: int, num_particles: int) -> xr.Dataset:
+    """All numbers of one run, in nats per datum unless their name says otherwise.
+
+    Args:
+        run: that was watched.
+        held_out: what watched it.
+        watch_every: in how many epochs.
+        num_particles: K of the estimate of log p(x) on the test rows.
+
+    Raises:
+        ValueError: the pair has no p(x), or no density q(z|x) to estimate it with.
+        NotFiniteError: a log-density is NaN.
+    """
+    found = evaluate(run, split="test", num_particles=num_particles, seed=_SEED)
+    if "log_evidence" not in found:
+        raise ValueError(f"compare needs log p(x) of the test rows; {found.attrs['note']}")
+    last = run.history.sizes["epoch"] - 1
+    points = [epoch for epoch in range(last + 1) if epoch % watch_every == 0 or epoch == last]
+    history = run.history.isel(epoch=points)
+    values = {name: ("row", found[name].values) for name in _BY_ROW if name in found}
+    values |= {name: ("latent", found[name].values * 1.0) for name in _BY_LATENT if name in found}
+    curve = torch.stack(held_out.rows).numpy()
+    return xr.Dataset(
+        {
+            "step": ("point", history["step"].values),
+            "seconds": ("point", history["seconds"].values),
+            "curve": (("point", "valid_row"), curve),
+            **values,
+            "kl": float(found["kl_mean"]),
+            "active_units": float(found["active"].sum()) if "active" in found else np.nan,
+            "own_bound": _own_bound(run),
+            "ms_per_step": _ms_per_step(run.history),
+        },
+        coords={"point": range(len(points)), "valid_row": held_out.index}
+        | {name: found[name].values for name in ("row", "latent") if name in found.coords},
+    )
+
+
+_BY_ROW = ("log_evidence", "log_evidence_se", "log_evidence_exact", "elbo")
+_BY_LATENT = ("kl_by_dim", "activity", "active")
+
+
+def _own_bound(run: Run) -> float:
+    """The bound of the run's own estimator on the test rows."""
+    svi = SVI(run.model, run.guide, pyro.optim.Adam({}), run.estimator)
+    fields = run.data.test
+    draws = len(fields["x"]) * int(getattr(run.estimator, "num_particles", 1))
+    passes = min(max(1, _OWN_DRAWS // draws), _MOST_PASSES)
+    with at_rest(run.pair, _SEED):
+        few = {name: values[:2] for name, values in fields.items()}
+        terms = log_terms(run.model, run.guide, few)
+        full_size = None if terms.scale == 1 else round(terms.scale * terms.batch_size)
+        bounds = [held_out_bound(svi, fields, full_size, seed) for seed in range(passes)]
+    return float(np.mean(bounds))
+
+
+def _ms_per_step(history: xr.Dataset) -> float:
+    """The median over epochs, the first one left out where there are others."""
+    taken = history[["step", "seconds"]].diff("epoch")
+    each = (taken["seconds"] / taken["step"]).values[1 if taken.sizes["epoch"] > 1 else 0 :]
+    return float(1000 * np.median(each))

@@ -1,0 +1,97 @@
+"""What a comparison will run: each experiment under each estimator."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import pyro.infer
+
+from ppvae.data import Data
+from ppvae.estimators import ELBO, IWAE, Renyi
+from ppvae.experiment import Experiment, Recipe, build
+from ppvae.named import name_of
+
+__all__ = ["Entry", "Maker", "default_estimators", "entries"]
+
+Maker = Recipe | Callable[[Data], Experiment]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the table.
+
+    Attributes:
+        label: the estimator's name, after the experiment's where there are several.
+        recipe: makes the experiment.
+        data: what it is trained and judged on.
+        estimator: what is optimised; each run has a copy of its own.
+    """
+
+    label: str
+    recipe: Recipe
+    data: Data
+    estimator: pyro.infer.ELBO
+
+    def build(self, seed: int) -> Experiment:
+        """The experiment with the initial weights of a seed, whatever the estimator."""
+        experiment = build(self.recipe, self.data, seed=seed, **self.recipe.options)
+        return replace(experiment, estimator=copy.deepcopy(self.estimator))
+
+
+def default_estimators() -> list[pyro.infer.ELBO]:
+    """Pyro's two plain ones first, then ours."""
+    return [
+        pyro.infer.Trace_ELBO(),
+        pyro.infer.TraceMeanField_ELBO(),
+        ELBO(5),
+        Renyi(0.5, 5),
+        IWAE(5),
+        IWAE(50),
+    ]
+
+
+def entries(
+    makers: Maker | Sequence[Maker],
+    data: Data | Sequence[Data],
+    estimators: Sequence[pyro.infer.ELBO] | None,
+) -> list[Entry]:
+    """Every experiment under every estimator.
+
+    Raises:
+        ValueError: there is none, two are the same, or there are not as many data as experiments.
+        TypeError: an estimator is not a ``pyro.infer.ELBO``.
+    """
+    chosen = default_estimators() if estimators is None else list(estimators)
+    recipes = [_recipe(m) for m in (makers if isinstance(makers, Sequence) else [makers])]
+    rows = list(data) if isinstance(data, Sequence) else [data] * len(recipes)
+    if not chosen or not recipes:
+        raise ValueError("compare needs at least one experiment and one estimator; got none.")
+    if len(rows) != len(recipes):
+        raise ValueError(
+            f"data must be one, or one for each of {len(recipes)} experiments; got {len(rows)}."
+        )
+    for each in chosen:
+        if not isinstance(each, pyro.infer.ELBO):
+            raise TypeError(f"estimators must be ELBOs; got {type(each).__name__}.")
+    found = [
+        Entry(_label(recipe, each, len(recipes) > 1), recipe, rows_of_it, each)
+        for recipe, rows_of_it in zip(recipes, rows, strict=True)
+        for each in chosen
+    ]
+    labels = [each.label for each in found]
+    for label in labels:
+        if labels.count(label) > 1:
+            raise ValueError(f"experiments and estimators must differ; got {label!r} twice.")
+    return found
+
+
+def _recipe(maker: Maker) -> Recipe:
+    if isinstance(maker, Recipe):
+        return maker
+    return Recipe(maker.__name__.replace("_", "-"), maker, path=None, sha256="")
+
+
+def _label(recipe: Recipe, estimator: pyro.infer.ELBO, several: bool) -> str:
+    return f"{recipe.name} {name_of(estimator)}" if several else name_of(estimator)

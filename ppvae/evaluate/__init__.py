@@ -1,0 +1,6 @@
+"""A trained pair judged on rows that it has not seen."""
+
+from ppvae.evaluate.evaluation import evaluate
+from ppvae.evaluate.report import summary
+
+__all__ = ["evaluate", "summary"]

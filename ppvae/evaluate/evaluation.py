@@ -1,0 +1,248 @@
+"""A pair judged by data: log p(x), its bounds, and its codes, each with unit and error."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ppvae.evaluate.coordinates import ACTIVE, Coordinate, activity, labels_of
+from ppvae.evaluate.held_out import HeldOut, held_out
+from ppvae.evaluate.scoring import FLOATS, Scored, look, pieces, refuse_outside, scored
+from ppvae.experiment import Experiment
+from ppvae.named import name_of
+from ppvae.pair import Batch, Pair
+from ppvae.passes import as_pair, at_rest, select_rows
+
+__all__ = ["evaluate"]
+
+# Rows on which a pair is looked at before it is judged.
+_FEW = 64
+
+_WORDS = {
+    "log_evidence": "estimate of log p(x) from K draws, a lower bound in expectation",
+    "log_evidence_exact": "log p(x), exact",
+    "elbo": "evidence lower bound",
+    "reconstruction": "E_q[log p(x|z)]",
+    "kl": "KL(q(z|x) || p(z))",
+    "ess": "effective sample size of the K weights",
+    "bits_per_dim": "-log_evidence / (P ln 2)",
+}
+_UNITS = {"ess": "draws", "bits_per_dim": "bits per value of x"}
+
+
+def evaluate(
+    run: Any,
+    data: Any = None,
+    *,
+    split: str = "test",
+    num_particles: int = 1000,
+    seed: int = 0,
+    chunk: int | None = None,
+) -> xr.Dataset:
+    """What a pair is worth on data, per datum and in the mean, as a dataset.
+
+    The pair is run as it is, without dropout and without gradients, and left as it was. Each datum
+    is scored at K draws from the guide; all that is estimated comes from the same draws.
+
+    Args:
+        run: a run, an experiment, a Pair or a tuple (model, guide).
+        data: a data set; or x, (N, ...), or named fields; a run's own data if not given.
+        split: which rows of a data set: "train", "valid" or "test". Binarised rows are those of
+            the one fixed draw.
+        num_particles: K. 1000 leave little between the estimate and log p(x) for a fair guide;
+            the effective sample size tells.
+        seed: of the draws. Equal seed, chunk and kind of device give equal numbers.
+        chunk: the most draws times rows that are scored at once; by default as many as put 2^20
+            numbers (2^24 on a GPU) into a tensor of x. Draws are taken in the order of the
+            chunks: another chunk is another set of draws.
+
+    Returns:
+        By ``row`` (the row's number in the data set), in nats:
+
+        - ``log_evidence``, log p(x) estimated by the importance-weighted bound of K draws, with
+          ``log_evidence_se`` (:func:`ppvae.evaluate.evidence.estimate_evidence`) and ``ess``, how
+          many equal weights would be as good as the K.
+        - ``elbo``, the mean log-weight; ``reconstruction``, E_q[log p(x|z)]; ``kl``, which is
+          closed where ``attrs["kl"]`` says so, and then differs from reconstruction - elbo by the
+          noise of the draws. Each has its standard error over the draws, ``elbo_se``, ...
+        - ``log_evidence_exact``, where the experiment knows it.
+        - ``bits_per_dim``, -log_evidence / (P ln 2) of the P values that are scored, for discrete
+          x only: of a density, the bits depend on the scale of x.
+
+        By ``latent``, the coordinates z[0], z[1], ... of the codes: ``kl_by_dim``, the mean over
+        rows of KL(q || p), where q and p are independent over coordinates; ``activity``, the
+        variance over rows of E_q[z|x]; ``active``, whether that is above 0.01.
+
+        ``..._mean`` is the mean over rows, ``..._mean_se`` its standard error over rows (the
+        noise of draws is in it), ``..._mean_draws_se`` the part of the draws alone. What has no
+        meaning for a pair is left out; ``attrs["note"]`` says why.
+
+    Raises:
+        ValueError: an argument, the rows or the pair breaks a rule.
+        TypeError: num_particles, seed or chunk is no whole number, or run is something else.
+        NotFiniteError: a log-density is NaN; the message names the site.
+
+    Source: Burda, Grosse & Salakhutdinov (2016), arXiv:1509.00519 (estimate, active units).
+    """
+    _refuse(num_particles=num_particles, seed=seed, chunk=chunk)
+    pair = Pair(run.model, run.guide) if isinstance(run, Experiment) else as_pair(run)
+    rows = held_out(run, data, split)
+    exact = getattr(getattr(run, "experiment", run), "log_evidence", None)
+    with at_rest(pair, seed) as device:
+        few = min(_FEW, len(rows))
+        known, floats = look(pair, _rows(pair, rows, 0, few, device), few, num_particles)
+        at_once = chunk or max(1, _most_floats(device or rows.x.device) // floats)
+        size = pieces(pair, len(rows), num_particles, at_once)
+        parts = []
+        for start in range(0, len(rows), size.rows):
+            batch = _rows(pair, rows, start, start + size.rows, device)
+            refuse_outside(pair, batch)
+            part = scored(pair, batch, known, num_particles, size.draws)
+            if exact is not None and known.has_evidence:
+                part.values["log_evidence_exact"] = _exact(exact, batch)
+            parts.append(part)
+    values = _joined(parts)
+    if known.has_bits:
+        num_values = rows.num_values(pair.model)
+        bits = -values["log_evidence"] / math.log(2)
+        # A row of which nothing is observed has no bits per value.
+        values["bits_per_dim"] = np.divide(
+            bits, num_values, out=np.full(len(rows), math.nan), where=num_values > 0
+        )
+    found = _dataset(values, rows)
+    notes = [*known.notes, *_add_coordinates(found, parts, known.has_evidence)]
+    attrs = {"num_particles": num_particles, "seed": seed, "chunk": at_once, **rows.attrs}
+    return found.assign_attrs(attrs, **_names(run), kl=known.kl, note=" ".join(notes))
+
+
+def _refuse(**numbers: Any) -> None:
+    for name, value in numbers.items():
+        if value is None and name == "chunk":
+            continue
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise TypeError(f"{name} must be a whole number; got {value!r}.")
+        if name == "seed" and not 0 <= value < 2**32:
+            raise ValueError(f"seed must be between 0 and 2**32 - 1; got {value}.")
+        if name != "seed" and value < 1:
+            raise ValueError(f"{name} must be at least 1; got {value}.")
+
+
+def _most_floats(device: torch.device) -> int:
+    return FLOATS["cuda" if device.type == "cuda" else "cpu"]
+
+
+def _rows(pair: Pair, rows: HeldOut, start: int, stop: int, device: torch.device | None) -> Batch:
+    """Some rows, on the device of the pair and in its floating dtype."""
+    args, fields = select_rows(rows.batch, slice(start, stop), device)
+    leaves = (leaf.dtype for leaf in pair.leaves.values())
+    dtype = next((dtype for dtype in leaves if dtype.is_floating_point), None)
+
+    def cast(value: Any) -> Any:
+        floating = isinstance(value, Tensor) and value.is_floating_point()
+        return value.to(dtype) if floating and dtype is not None else value
+
+    return tuple(map(cast, args)), {name: cast(value) for name, value in fields.items()}
+
+
+def _exact(log_evidence: Callable[[Tensor], Tensor], batch: Batch) -> Tensor:
+    args, fields = batch
+    x = args[0] if args else fields["x"]
+    values = log_evidence(x)
+    if values.shape != x.shape[:1]:
+        raise ValueError(
+            f"log_evidence of the experiment must return ({len(x)},) for {len(x)} rows; "
+            f"got shape {tuple(values.shape)}."
+        )
+    return values.double()
+
+
+def _names(run: Any) -> dict[str, str]:
+    experiment = run if isinstance(run, Experiment) else getattr(run, "experiment", None)
+    if not isinstance(experiment, Experiment):
+        return {"experiment": "", "estimator": ""}
+    recipe = experiment.recipe
+    return {
+        "experiment": "" if recipe is None else recipe.name,
+        "estimator": name_of(experiment.estimator),
+    }
+
+
+def _joined(parts: list[Scored]) -> dict[str, NDArray[np.float64]]:
+    names = parts[0].values
+    return {n: torch.cat([part.values[n] for part in parts]).cpu().numpy() for n in names}
+
+
+def _dataset(values: dict[str, NDArray[np.float64]], rows: HeldOut) -> xr.Dataset:
+    found = xr.Dataset(coords={"row": ("row", rows.row)})
+    for name, of_rows in values.items():
+        kind = name.removesuffix("_se")
+        error = "standard error over draws of " if kind != name else ""
+        words = {"units": _UNITS.get(kind, "nats"), "long_name": error + _WORDS[kind]}
+        found[name] = ("row", of_rows, words)
+        if error or name == "ess":
+            continue
+        for suffix, mean in _means(of_rows, values.get(f"{name}_se")).items():
+            found[f"{name}_{suffix}"] = ((), mean, {"units": words["units"]})
+    return found
+
+
+def _means(
+    of_rows: NDArray[np.float64], errors: NDArray[np.float64] | None
+) -> dict[str, np.float64]:
+    """Mean over rows, its standard error, and the part of the draws in that."""
+    known = of_rows[~np.isnan(of_rows)]
+    size = len(known)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        spread = known.std(ddof=1) if size > 1 else np.float64(math.nan)
+        means = {"mean": known.sum() / size, "mean_se": spread / np.sqrt(size)}
+        if errors is not None:
+            means["mean_draws_se"] = np.sqrt(np.square(errors).sum()) / size
+    return means
+
+
+def _add_coordinates(found: xr.Dataset, parts: list[Scored], has_kl: bool) -> list[str]:
+    """Add what is known by coordinate; return why anything of it is left out."""
+    sites = {
+        name: _stacked([part.coordinates[name] for part in parts]) for name in parts[0].coordinates
+    }
+    if not sites:
+        return []
+    notes = []
+    found["latent"] = [label for name, site in sites.items() for label in labels_of(name, site)]
+    if has_kl:
+        without = [name for name, site in sites.items() if site.kl is None]
+        if without:
+            where = " and ".join(without)
+            notes.append(
+                f"kl_by_dim is left out at {where}: q and p have no closed KL by coordinate there."
+            )
+        by_dim = [_mean_kl(site) for site in sites.values()]
+        found["kl_by_dim"] = ("latent", np.concatenate(by_dim), {"units": "nats"})
+    spread = np.concatenate([activity(s.loc, s.noise).cpu().numpy() for s in sites.values()])
+    if np.isnan(spread).any():
+        return [*notes, "active is left out: it needs at least 2 rows and 2 draws."]
+    found["activity"] = ("latent", spread, {"long_name": "variance over rows of E_q[z|x]"})
+    found["active"] = ("latent", spread > ACTIVE, {"long_name": f"activity above {ACTIVE}"})
+    return notes
+
+
+def _stacked(parts: list[Coordinate]) -> Coordinate:
+    kl = [part.kl for part in parts if part.kl is not None]
+    return Coordinate(
+        torch.cat([part.loc for part in parts]),
+        torch.cat([part.noise for part in parts]),
+        torch.cat(kl) if len(kl) == len(parts) else None,
+    )
+
+
+def _mean_kl(site: Coordinate) -> NDArray[np.float64]:
+    if site.kl is None:
+        return np.full(site.loc.shape[-1], math.nan)
+    return site.kl.mean(0).cpu().numpy()

@@ -1,0 +1,182 @@
+"""What can be said of a pair per datum, and why some of it cannot."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyro.distributions as dist
+import torch
+from pyro.poutine import Trace
+from torch import Tensor
+
+from ppvae.diagnose import NotFiniteError
+from ppvae.distributions import Flat
+from ppvae.terms import LogTerms
+from ppvae.tracing import Traces
+
+__all__ = ["Quantities", "closed_kl", "is_discrete", "quantities_of", "scores"]
+
+
+@dataclass(frozen=True)
+class Quantities:
+    """Which quantities have a meaning for a pair.
+
+    Attributes:
+        has_evidence: whether there is a p(x), and a density q(z|x) to estimate it with.
+        kl: how KL(q(z|x) || p(z)) is got, in words.
+        has_bits: whether the model observes x alone, and x is discrete.
+        notes: why the others are left out, one sentence each.
+    """
+
+    has_evidence: bool
+    kl: str
+    has_bits: bool
+    notes: list[str] = field(default_factory=list)
+
+
+def quantities_of(traces: Traces, terms: LogTerms) -> Quantities:
+    """What can be said of a pair.
+
+    Args:
+        traces: of model and guide.
+        terms: their log-terms.
+
+    Raises:
+        ValueError: nothing can be said per datum: a latent site lies outside of the data plate,
+            or a ``poutine.scale`` on a site.
+    """
+    if terms.has_global:
+        raise ValueError(
+            "evaluate needs every latent site inside the data plate, one value per datum; "
+            f"got {_outside(traces[1], terms)!r} outside of it."
+        )
+    if terms.rescaled:
+        raise ValueError(
+            "evaluate needs log-densities as they are; "
+            f"got a poutine.scale on {terms.rescaled[0]!r}."
+        )
+    reason = _no_evidence(traces, terms)
+    notes = [f"log_evidence, elbo and kl are left out: {reason}."] if reason else []
+    no_bits = reason or _no_bits(traces[0], terms)
+    if no_bits and not reason:
+        notes.append(f"bits_per_dim is left out: {no_bits}.")
+    kl = "" if reason else _how_kl(terms)
+    return Quantities(not reason, kl, not no_bits, notes)
+
+
+def scores(terms: LogTerms, known: Quantities) -> dict[str, Tensor]:
+    """Log-weights for log p(x), and what is averaged over draws, each (K, B) nats in float64.
+
+    Enumerated labels are summed inside the weight for log p(x), and under q(y|x) elsewhere.
+
+    Raises:
+        NotFiniteError: a site's log-density is NaN or plus infinity.
+    """
+    _refuse_nan(terms)
+    found = {"reconstruction": terms.expected(_log_likelihood(terms))}
+    if known.has_evidence:
+        found["log_weight"] = terms.marginal
+        found["elbo"] = terms.expected(terms.log_weight)
+        found["kl"] = terms.expected(_kl(terms))
+    return {name: draws.double() for name, draws in found.items()}
+
+
+def is_discrete(fn: Any) -> bool:
+    """Whether a distribution puts probability on single values."""
+    try:
+        return bool(fn.support.is_discrete)
+    except NotImplementedError:
+        # A distribution of one's own need not name its support; its values are then numbers.
+        return False
+
+
+def closed_kl(terms: LogTerms) -> dict[str, Tensor]:
+    """KL(q || p) by latent site that has a closed form, (C, ..., K, B) nats."""
+    order = [name for name in terms.posterior if name in terms.prior]
+    # In another order, q of one site stands under what the model draws after it.
+    same = order == [name for name in terms.prior if name in terms.posterior]
+    return terms.kl if same else {}
+
+
+def _outside(guide: Trace, terms: LogTerms) -> str:
+    local = {*terms.prior, *terms.posterior}
+    sites = [n for n, s in guide.nodes.items() if s["type"] == "sample" and n not in local]
+    return next((name for name in sites if not guide.nodes[name]["is_observed"]), "")
+
+
+def _no_evidence(traces: Traces, terms: LogTerms) -> str:
+    model, guide = traces
+    for name in terms.prior:
+        if isinstance(_base(model.nodes[name]["fn"]), Flat | dist.ImproperUniform):
+            return f"the prior of '{name}' is improper, so that there is no p(x)"
+        is_point = name in guide and isinstance(_base(guide.nodes[name]["fn"]), dist.Delta)
+        if is_point and not is_discrete(model.nodes[name]["fn"]):
+            return f"the guide puts '{name}' at a point, so that there is no density q(z|x)"
+    return ""
+
+
+def _no_bits(model: Trace, terms: LogTerms) -> str:
+    if len(terms.likelihood) > 1:
+        return f"the model observes {sorted(terms.likelihood)}, not x alone"
+    (name,) = terms.likelihood
+    if not is_discrete(model.nodes[name]["fn"]):
+        return f"p({name}|z) is a density, whose bits depend on the scale of {name}"
+    return ""
+
+
+def _how_kl(terms: LogTerms) -> str:
+    exact = {*closed_kl(terms), *terms.enumerated}
+    sampled = [name for name in terms.posterior if name not in exact]
+    if not sampled:
+        return "closed form"
+    closed = [name for name in terms.posterior if name in exact]
+    return f"closed form at {', '.join(closed)}, else sampled" if closed else "sampled"
+
+
+def _log_likelihood(terms: LogTerms) -> Tensor:
+    """Log p(x|z), (C, ..., K, B): labels that only the model enumerates summed under p(y|z)."""
+    if all(name in terms.posterior for name in terms.enumerated):
+        return terms.log_likelihood
+    prior = _sum(terms.prior.values())
+    joint = terms.log_likelihood + prior
+    return _without_model_labels(joint, terms) - _without_model_labels(prior, terms)
+
+
+def _kl(terms: LogTerms) -> Tensor:
+    """KL(q(z|x) || p(z)), closed where a formula is known, else at the draws, (C, ..., K, B)."""
+    closed = closed_kl(terms)
+    prior = _sum(term for name, term in terms.prior.items() if name not in closed)
+    posterior = _sum(term for name, term in terms.posterior.items() if name not in closed)
+    return _sum(closed.values()) + posterior - _without_model_labels(prior, terms)
+
+
+def _without_model_labels(log_density: Tensor, terms: LogTerms) -> Tensor:
+    # The model's own labels stand left of those that the guide enumerates too.
+    guided = sum(name in terms.posterior for name in terms.enumerated)
+    dims = list(range(log_density.dim() - 2 - guided))
+    return log_density.logsumexp(dims) if dims else log_density
+
+
+def _sum(terms: Iterable[Tensor]) -> Tensor:
+    return torch.as_tensor(sum(terms))
+
+
+def _refuse_nan(terms: LogTerms) -> None:
+    of_model = {**terms.prior, **terms.likelihood}
+    for role, of_role in (("guide", terms.posterior), ("model", of_model)):
+        for name, log_density in of_role.items():
+            bad = log_density[~(log_density < math.inf)]
+            if bad.numel():
+                raise NotFiniteError(
+                    f"log-densities must be numbers; got {bad[0].item()} at site '{name}' "
+                    f"of the {role}."
+                )
+
+
+def _base(fn: Any) -> Any:
+    while hasattr(fn, "base_dist"):
+        fn = fn.base_dist
+    return fn

@@ -1,0 +1,170 @@
+"""Kill a training at random moments, resume it, and compare with an undisturbed one, bit for bit.
+
+    python tests/killed.py            # 20 kills and a full disk, about 6 minutes on 2 cores
+    python tests/killed.py --kills 4
+
+A third of the kills come at a random time, the others inside the writing of a file: before it is
+synced, and before it is renamed. The full disk is a tmpfs, which takes root on Linux.
+"""
+
+import argparse
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+
+EPOCHS = 40
+FIT = ["fit", "vae", "--epochs", str(EPOCHS), "--hidden", "50", "--patience", "30"]
+# Run the command line, and die at the n-th call of a function that writes files.
+DYING = """
+import os, signal, sys
+import ppvae.atomic, ppvae.keeper
+from ppvae.cli import main
+ppvae.keeper._BETWEEN_EPOCHS = 0.05
+name, left = sys.argv[1], int(sys.argv[2])
+real = getattr(os, name, None)
+def dying(*args, **kwargs):
+    global left
+    left -= 1
+    if left < 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return real(*args, **kwargs)
+if real is not None:
+    setattr(os, name, dying)
+sys.exit(main(sys.argv[3:]))
+"""
+
+
+def command(arguments: list[str], dies_in: str = "nothing", after: int = 0) -> list[str]:
+    return [sys.executable, "-c", DYING, dies_in, str(after), *arguments]
+
+
+def run(arguments: list[str], **kwargs: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(arguments), capture_output=True, text=True, **kwargs)  # type: ignore
+
+
+def finish(folder: Path) -> subprocess.CompletedProcess[str]:
+    """Go on with what a killed run left: from its settings, or from nothing."""
+    begun = (folder / "settings.json").exists()
+    return run(["fit", "--resume", str(folder)] if begun else [*FIT, "--out", str(folder)])
+
+
+def state(folder: Path) -> dict[str, torch.Tensor]:
+    tensors = load_file(folder / "checkpoint.safetensors")
+    return {name: tensor for name, tensor in tensors.items() if name != "history/seconds"}
+
+
+def bits(tensor: torch.Tensor) -> torch.Tensor:
+    """A tensor's bytes, in which NaN equals NaN."""
+    return tensor.reshape(-1).view(torch.uint8)
+
+
+def differences(folder: Path, undisturbed: dict[str, torch.Tensor]) -> list[str]:
+    found = state(folder)
+    if found.keys() != undisturbed.keys():
+        return sorted(found.keys() ^ undisturbed.keys())
+    return [
+        name
+        for name, tensor in undisturbed.items()
+        if not torch.equal(
+            tensor.view(-1).view(torch.uint8), found[name].view(-1).view(torch.uint8)
+        )
+    ]
+
+
+def kill_one(folder: Path, number: int, seconds: float, dice: random.Random) -> str:
+    """Start a training and kill it; how, in words."""
+    arguments = [*FIT, "--out", str(folder)]
+    if number % 3:
+        name = "fsync" if number % 3 == 1 else "replace"
+        after = dice.randrange(0, 12)
+        done = subprocess.run(command(arguments, name, after), capture_output=True)
+        how = f"in os.{name}, call {after + 1}"
+        return how if done.returncode == -signal.SIGKILL else f"{how}: ended first"
+    moment = dice.uniform(0.3 * seconds, seconds)
+    process = subprocess.Popen(
+        command(arguments), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    time.sleep(moment)
+    process.kill()
+    died = process.wait() == -signal.SIGKILL
+    return f"after {moment:.1f} s" + ("" if died else ": ended first")
+
+
+def fill_disk(home: Path, undisturbed: dict[str, torch.Tensor]) -> str | None:
+    """Train on a disk that is full, make room, resume; the fault, or None."""
+    disk = home / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(disk)], check=True)
+    try:
+        folder = disk / "run"
+        begun = run([*FIT[:3], "4", *FIT[4:], "--out", str(folder)])
+        if begun.returncode:
+            return f"could not begin: {begun.stderr}"
+        filler = disk / "filler"
+        with filler.open("wb") as file:
+            try:
+                while file.write(b"\0" * 4096):
+                    file.flush()
+            except OSError:
+                pass
+        full = run(["fit", "--resume", str(folder), "--epochs", str(EPOCHS)])
+        print(f"full disk: exit code {full.returncode}, {full.stderr.strip().splitlines()[-1]}")
+        if full.returncode != 2 or "Traceback" in full.stderr:
+            return f"exit code {full.returncode} on a full disk: {full.stderr}"
+        filler.unlink()
+        done = run(["fit", "--resume", str(folder), "--epochs", str(EPOCHS)])
+        if done.returncode:
+            return f"could not resume: {done.stderr}"
+        odd = differences(folder, undisturbed)
+        return f"differs in {odd}" if odd else None
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=0)
+    chosen = parser.parse_args()
+    os.environ["OMP_NUM_THREADS"] = "1"
+    dice = random.Random(chosen.seed)
+    faults = 0
+    with tempfile.TemporaryDirectory() as name:
+        home = Path(name)
+        start = time.monotonic()
+        whole = run([*FIT, "--out", str(home / "whole")])
+        seconds = time.monotonic() - start
+        if whole.returncode:
+            print(whole.stderr)
+            return 1
+        undisturbed = state(home / "whole")
+        print(f"undisturbed: {seconds:.1f} s, {len(undisturbed)} tensors", flush=True)
+        for number in range(chosen.kills):
+            folder = home / f"killed{number}"
+            how = kill_one(folder, number, seconds, dice)
+            done = finish(folder)
+            odd = differences(folder, undisturbed) if done.returncode == 0 else [done.stderr]
+            left = [file.name for file in folder.glob(".*")]
+            faults += bool(odd)
+            verdict = f"DIFFERS: {odd}" if odd else "bit-identical"
+            print(f"killed {how}: {verdict}{f', left {left}' if left else ''}", flush=True)
+        if sys.platform == "linux" and os.geteuid() == 0:
+            fault = fill_disk(home, undisturbed)
+            faults += fault is not None
+            print(f"full disk, then room: {fault or 'bit-identical'}")
+        else:
+            print("full disk: not tried (it takes root on Linux)")
+    print(f"{chosen.kills} kills, {faults} faults")
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
