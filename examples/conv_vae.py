@@ -18,18 +18,18 @@ from ppvae.networks import ConvDecoder, ConvEncoder
 __all__ = ["conv_vae"]
 
 
-def conv_vae(data: Data, latent_dim: int = 20, channels: int = 32) -> Experiment:
+def conv_vae(data: Data, latent_dim: int = 20, width: int = 32) -> Experiment:
     """A VAE with convolutional encoder and decoder.
 
     Args:
         data: binary images as rows, (N, P), of known shape.
         latent_dim: D, width of the code z.
-        channels: of the first convolution; the second has twice as many.
+        width: channels of the first convolution; the second has twice as many.
     """
     if data.image_shape is None:
         raise ValueError(f"conv-vae needs images; got {data.describe()}.")
-    decoder = ConvDecoder(latent_dim, data.image_shape, channels)
-    encoder = ConvEncoder(data.image_shape, 2 * latent_dim, channels)
+    decoder = ConvDecoder(latent_dim, data.image_shape, width)
+    encoder = ConvEncoder(data.image_shape, 2 * latent_dim, width)
     return Experiment(
         model=VAE(decoder, StandardNormal(latent_dim), BernoulliLikelihood()),
         guide=GaussianGuide(encoder),

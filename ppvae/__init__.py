@@ -3,6 +3,7 @@
 from ppvae.check import Report, check
 from ppvae.codes import encode, reconstruct
 from ppvae.diagnose import NotFiniteError
+from ppvae.draws import log_terms
 from ppvae.estimators import ELBO, IWAE, Estimator, Renyi
 from ppvae.experiment import Experiment
 from ppvae.fit import fit
@@ -12,7 +13,7 @@ from ppvae.pair import Pair
 from ppvae.run import Run
 from ppvae.runs import load_run, resume
 from ppvae.svi import SVI
-from ppvae.terms import LogTerms, log_terms
+from ppvae.terms import LogTerms
 
 __all__ = [
     "ELBO",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,13 +13,15 @@ from pyro.poutine.util import prune_subsample_sites
 from torch import Tensor
 
 from ppvae.check_gradients import gradient_findings
+from ppvae.check_particles import mixed_particles
 from ppvae.diagnose import bad_site
+from ppvae.generators import generators_put_back
 from ppvae.pair import Batch, Pair, as_batch
 from ppvae.scope import Program
 from ppvae.terms import LogTerms
 from ppvae.tracing import Traces, rehearsal, rehearse, trace_pair
 
-__all__ = ["Report", "check", "outside_support"]
+__all__ = ["Report", "check", "enumerated_dims", "site_problems"]
 
 Site = Mapping[str, Any]
 
@@ -72,7 +73,7 @@ def check(model: Program, guide: Program, batch: Any) -> Report:
     """
     pair, arguments = Pair(model, guide), as_batch(batch)
     report = Report()
-    with pair.entered(), pyro.validation_enabled(False):
+    with pair.entered(), pyro.validation_enabled(False), generators_put_back():
         try:
             rehearse(pair, arguments)
             with rehearsal(pair, arguments):
@@ -84,7 +85,7 @@ def check(model: Program, guide: Program, batch: Any) -> Report:
         for role, trace in (("model", model_trace), ("guide", guide_trace)):
             for name, site in _samples(trace):
                 report.sites.append(_described(role, name, site))
-                report.problems += _site_problems(role, name, site)
+                report.problems += site_problems(role, name, site, enumerated_dims(traces))
         report.remarks += _one_sided_scales(model_trace, guide_trace)
         if not report.problems:
             _look_at_terms(report, pair, arguments, traces)
@@ -97,8 +98,10 @@ def _look_at_terms(report: Report, pair: Pair, batch: Batch, traces: Traces) -> 
     except (ValueError, RuntimeError) as error:
         report.problems.append(_in_words(error))
         return
-    if terms.scale != 1:
-        report.full_size = round(terms.scale * terms.batch_size)
+    full_size = round(terms.scale * terms.batch_size)
+    # A program that takes a part of the rows it is given has a plate as large as the batch.
+    if full_size not in (terms.batch_size, _rows(batch)):
+        report.full_size = full_size
     with rehearsal(pair, batch):
         wrong = bad_site(pair, batch)
     if wrong is not None:
@@ -107,7 +110,13 @@ def _look_at_terms(report: Report, pair: Pair, batch: Batch, traces: Traces) -> 
     problems, remarks = gradient_findings(pair, batch)
     report.problems += problems
     report.remarks += remarks
-    report.problems += _mixed_particles(pair, batch)
+    report.problems += mixed_particles(pair, batch)
+
+
+def _rows(batch: Batch) -> int | None:
+    args, fields = batch
+    tensors = (value for value in (*args, *fields.values()) if isinstance(value, Tensor))
+    return next((len(tensor) for tensor in tensors if tensor.dim()), None)
 
 
 def _samples(trace: Trace) -> list[tuple[str, Site]]:
@@ -130,12 +139,26 @@ def _name(fn: Any) -> str:
     return type(fn).__name__
 
 
-def _site_problems(role: str, name: str, site: Site) -> list[str]:
+def enumerated_dims(traces: Traces) -> set[int]:
+    """The dimensions in which labels that are summed out stand, left of all plates."""
+    sites = [site for trace in traces for _, site in _samples(trace)]
+    return {s["infer"]["_enumerate_dim"] for s in sites if "_enumerate_dim" in s["infer"]}
+
+
+def site_problems(role: str, name: str, site: Site, enumerated: set[int]) -> list[str]:
+    """What is wrong with the shapes or the data of a site, drawn once, in words.
+
+    Args:
+        role: whose site it is, "model" or "guide".
+        name: of the site.
+        site: of a trace.
+        enumerated: dimensions that are no plates, :func:`enumerated_dims`.
+    """
     fn, value = site["fn"], site["value"]
     dims = {frame.dim: frame.size for frame in site["cond_indep_stack"] if frame.vectorized}
     batch = fn.batch_shape
-    loose = [d for d in range(-len(batch), 0) if batch[d] != 1 and dims.get(d) != batch[d]]
-    if loose and "_enumerate_dim" not in site["infer"]:
+    loose = {d for d in range(-len(batch), 0) if batch[d] != 1 and dims.get(d) != batch[d]}
+    if loose - enumerated:
         return [
             f"site '{name}' of the {role} must have batch dimensions that are plates; got "
             f"batch shape {tuple(batch)} in plates {dict(_plates(site))} "
@@ -149,15 +172,14 @@ def _site_problems(role: str, name: str, site: Site) -> list[str]:
             f"site '{name}' of the {role} must be as wide as the data, {tuple(events)}; "
             f"got {tuple(fn.event_shape)}."
         ]
-    return outside_support(role, name, site)
+    return _outside_support(role, name, site)
 
 
 def _plates(site: Site) -> list[tuple[str, int]]:
     return [(f.name, f.size) for f in site["cond_indep_stack"] if f.vectorized]
 
 
-def outside_support(role: str, name: str, site: Site) -> list[str]:
-    """What is wrong with the data at an observed site of a trace of one particle, in words."""
+def _outside_support(role: str, name: str, site: Site) -> list[str]:
     fn, value = site["fn"], site["value"]
     while type(fn).__name__ in ("Independent", "ExpandedDistribution"):
         fn = fn.base_dist
@@ -186,32 +208,6 @@ def _one_sided_scales(model: Trace, guide: Trace) -> list[str]:
         for name, site in _samples(model)
         if name in in_guide and float(site["scale"]) != float(in_guide[name]["scale"])
     ]
-
-
-def _mixed_particles(pair: Pair, batch: Batch) -> list[str]:
-    """Log-densities of two particles drawn together, against the same two one by one."""
-    modes = {module: module.training for each in pair.modules.values() for module in each.modules()}
-    pair.train(False)
-    try:
-        with rehearsal(pair, batch), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            together = LogTerms(pair, batch, trace_pair(pair, batch, 2), 2)
-            if pair.scope.vectorized is False:
-                return []
-            alone = together.one_by_one()
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
-    for kind in ("likelihood", "prior", "posterior"):
-        for name, term in getattr(together, kind).items():
-            other = getattr(alone, kind)[name]
-            size = torch.maximum(term.abs(), other.abs()).clamp(min=1.0)
-            if bool(((term - other).abs() > 1e-3 * size).any()):
-                return [
-                    f"site '{name}' must score two particles as it scores each alone; it does not "
-                    "(a layer mixes particles or rows, such as BatchNorm1d on (K, B, D))."
-                ]
-    return []
 
 
 def _in_words(error: Exception) -> str:

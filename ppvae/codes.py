@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import torch
 import xarray
 from pyro import poutine
-from pyro.poutine.util import prune_subsample_sites
 from torch import Tensor
 
 from ppvae.means import NUM_DRAWS, labelled, observed_means
@@ -21,6 +20,7 @@ from ppvae.passes import (
     random_sites,
     select_rows,
     size_of,
+    traced,
 )
 
 __all__ = [
@@ -147,8 +147,7 @@ def is_local(site: Site, num_rows: int) -> bool:
 
 def _free_sites(pair: Pair, batch: Batch, given: Mapping[str, Tensor]) -> dict[str, Site]:
     guide = poutine.condition(pair.program("guide", batch), data=dict(given))
-    trace = prune_subsample_sites(poutine.trace(guide).get_trace())
-    return {name: site for name, site in random_sites(trace) if not site["is_observed"]}
+    return {name: site for name, site in random_sites(traced(guide)) if not site["is_observed"]}
 
 
 def _closed(distribution: Any) -> tuple[Tensor, Tensor] | None:

@@ -12,7 +12,7 @@ from torch import Tensor
 from ppvae.pair import Batch, Pair
 from ppvae.tracing import trace_pair
 
-__all__ = ["NotFiniteError", "bad_gradient", "bad_site"]
+__all__ = ["NotFiniteError", "bad_gradient", "bad_parameter", "bad_site"]
 
 
 class NotFiniteError(ArithmeticError):
@@ -34,6 +34,14 @@ def bad_gradient(leaves: Mapping[str, Tensor]) -> str | None:
     for name, leaf in leaves.items():
         if leaf.grad is not None and not bool(torch.isfinite(leaf.grad).all()):
             return f"the gradient of parameter '{name}' is {_what(leaf.grad)}"
+    return None
+
+
+def bad_parameter(leaves: Mapping[str, Tensor]) -> str | None:
+    """The first parameter that is not finite, in words; None if all are."""
+    for name, leaf in leaves.items():
+        if not bool(torch.isfinite(leaf).all()):
+            return f"parameter '{name}' is {_what(leaf)}"
     return None
 
 

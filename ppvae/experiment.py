@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import hashlib
 import importlib
-import importlib.util
 import inspect
 import pkgutil
 import typing
@@ -17,14 +16,15 @@ from typing import Any
 
 import pyro
 import pyro.infer
-import torch
 from torch import Tensor
 
 from ppvae.data import Data, Source
 from ppvae.estimators import ELBO
+from ppvae.generators import generators_put_back
+from ppvae.own_file import run_file
 from ppvae.scope import Program
 
-__all__ = ["Experiment", "Option", "Recipe", "build", "built_in", "find_recipe", "run_file"]
+__all__ = ["Experiment", "Option", "Recipe", "build", "built_in", "find_recipe"]
 
 DIGITS = Source("digits")
 
@@ -179,7 +179,7 @@ def build(recipe: Recipe, data: Data, *, seed: int = 0, **options: Any) -> Exper
             f"options of experiment '{recipe.name}' are {sorted(recipe.schema)}; "
             f"got {unknown[0]!r}."
         )
-    with torch.random.fork_rng():
+    with generators_put_back():
         pyro.set_rng_seed(seed)
         experiment = recipe.function(data, **options)
     if not isinstance(experiment, Experiment):
@@ -189,33 +189,6 @@ def build(recipe: Recipe, data: Data, *, seed: int = 0, **options: Any) -> Exper
         )
     chosen = {name: options.get(name, option.default) for name, option in recipe.schema.items()}
     return replace(experiment, recipe=replace(recipe, options=chosen))
-
-
-def run_file(path: Path) -> tuple[ModuleType, str]:
-    """Run a Python file of the user's as a module, and its text.
-
-    Raises:
-        ValueError: the file cannot be read or run.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"experiment file must be readable; got {path}: {error}.") from error
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if spec is None or spec.loader is None:
-        raise ValueError(f"experiment file must be Python; got {path}.")
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except SyntaxError as error:
-        raise ValueError(
-            f"experiment file must be valid Python; got {path}, line {error.lineno}: {error.msg}."
-        ) from error
-    except Exception as error:
-        raise ValueError(
-            f"experiment file must run; got {path}: {type(error).__name__}: {error}."
-        ) from error
-    return module, text
 
 
 def _only_experiment(module: ModuleType, path: str, wanted: str) -> Callable[..., Experiment]:

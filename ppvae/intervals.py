@@ -34,12 +34,12 @@ def decimal(value: float, like: float, sign: str = "") -> str:
 
 
 def paired_interval(differences: Array, confidence: float = 0.95) -> Interval:
-    """A confidence interval of the mean difference of two things on the same seeds and rows.
+    r"""A confidence interval of the mean difference of two things on the same seeds and rows.
 
     Other seeds would move the mean, and so would other rows: these are crossed random effects.
     With v_S the variance of the S seeds' means over S, and v_R that of the R rows' means over R,
 
-    .. math:: \\bar d \\pm \\sqrt{t_{S-1}^2 v_S + t_{R-1}^2 v_R}
+    .. math:: \bar d \pm \sqrt{t_{S-1}^2 v_S + t_{R-1}^2 v_R}
 
     Each part has the quantile t of its own degrees of freedom. For normal means it covers at least
     as often as it says, with two seeds too: chi-squared with one degree of freedom has a concave

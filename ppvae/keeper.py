@@ -11,6 +11,7 @@ from typing import Any
 
 from ppvae.atomic import write_whole
 from ppvae.checkpoint import Checkpoint
+from ppvae.diagnose import NotFiniteError, bad_parameter
 from ppvae.run import CHECKPOINT, SETTINGS
 from ppvae.settings import Settings
 from ppvae.training import Training
@@ -75,15 +76,24 @@ class Keeper:
         self._at = -math.inf
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
+            # The settings come first: from then on the folder holds a run that can be resumed.
+            write_whole(folder / SETTINGS, settings.to_json())
             if source is not None:
                 write_whole(folder / "experiment.py", source)
-            write_whole(folder / SETTINGS, settings.to_json())
 
     def keep(self, *, now: bool = False, within_epoch: bool = False) -> None:
-        """Take the state down if it is time to, or now."""
+        """Take the state down if it is time to, or now.
+
+        Raises:
+            NotFiniteError: a parameter is not finite; the last good state stays.
+            OSError: it cannot be written.
+        """
         wait = _WITHIN_EPOCH if within_epoch else _BETWEEN_EPOCHS
         if not now and time.monotonic() - self._at < wait:
             return
+        wrong = bad_parameter(self._training.svi.pair.leaves)
+        if wrong is not None:
+            raise NotFiniteError(f"{wrong} after step {self._training.step}")
         taken = self._training.take()
         values = {**taken.values, "run": self._settings.identity}
         self.last = replace(taken, values=values)
@@ -102,9 +112,7 @@ class Keeper:
             from torch.utils.tensorboard import SummaryWriter
 
             # What an interrupted run wrote beyond its last checkpoint is not shown twice.
-            self._curves = SummaryWriter(
-                str(self._folder / "tensorboard"), purge_step=epoch
-            )
+            self._curves = SummaryWriter(str(self._folder / "tensorboard"), purge_step=epoch)
         for name, value in record.items():
             if name != "step" and not math.isnan(value):
                 self._curves.add_scalar(name, value, epoch)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import pyro.infer
 
 from ppvae.estimators import ELBO, IWAE, Estimator, Renyi
-from ppvae.experiment import run_file
+from ppvae.own_file import run_file
 
 __all__ = ["NAMES", "estimator_named", "name_of", "pyro_name"]
 
@@ -51,43 +52,48 @@ def estimator_named(name: str) -> pyro.infer.ELBO:
 
 def name_of(estimator: Any) -> str:
     """The name under which an estimator is recorded: short for those that can be typed."""
-    if isinstance(estimator, ELBO):
-        stem = "elbo-kl" if estimator.analytic_kl else "elbo"
-        return stem if estimator.num_particles == 1 else f"{stem}:{estimator.num_particles}"
-    if isinstance(estimator, IWAE):
-        return f"iwae:{estimator.num_particles}"
-    if isinstance(estimator, Renyi):
-        return f"renyi:{estimator.alpha:g}:{estimator.num_particles}"
-    kind = type(estimator).__name__
     if hasattr(estimator, "named"):
         return str(estimator.named)
+    # By exact type: a class derived from one of these is another estimator.
+    if type(estimator) is ELBO:
+        stem = "elbo-kl" if estimator.analytic_kl else "elbo"
+        return stem if estimator.num_particles == 1 else f"{stem}:{estimator.num_particles}"
+    if type(estimator) is IWAE:
+        return f"iwae:{estimator.num_particles}"
+    if type(estimator) is Renyi:
+        return f"renyi:{_exactly(estimator.alpha)}:{estimator.num_particles}"
     if isinstance(estimator, Estimator):
         return repr(estimator)
+    kind = type(estimator).__name__
     if isinstance(estimator, pyro.infer.RenyiELBO):
-        return f"{kind}:{estimator.alpha:g}:{estimator.num_particles}"
+        return f"{kind}:{_exactly(estimator.alpha)}:{estimator.num_particles}"
     particles = getattr(estimator, "num_particles", 1)
     return kind if particles == 1 else f"{kind}:{particles}"
 
 
 def pyro_name(estimator: Any) -> str:
     """What computes the same bound in Pyro, with its settings; "-" if nothing does."""
-    if isinstance(estimator, ELBO):
+    if type(estimator) is ELBO:
         kind = "TraceMeanField_ELBO" if estimator.analytic_kl else "Trace_ELBO"
         return f"{kind}({_k(estimator)})"
-    if isinstance(estimator, IWAE):
-        return f"RenyiELBO(alpha=0, {_k(estimator)})"
-    if isinstance(estimator, Renyi):
-        return f"RenyiELBO(alpha={estimator.alpha:g}, {_k(estimator)})"
+    if type(estimator) is IWAE:
+        return f"RenyiELBO({_k(estimator, 'alpha=0')})"
+    if isinstance(estimator, pyro.infer.RenyiELBO) or type(estimator) is Renyi:
+        return f"RenyiELBO({_k(estimator, f'alpha={estimator.alpha:g}')})"
     if isinstance(estimator, Estimator):
         return "-"
-    if isinstance(estimator, pyro.infer.RenyiELBO):
-        return f"RenyiELBO(alpha={estimator.alpha:g}, {_k(estimator)})"
     return f"{type(estimator).__name__}({_k(estimator)})"
 
 
-def _k(estimator: Any) -> str:
+def _exactly(alpha: float) -> str:
+    """A number in the fewest digits that give it back."""
+    short = f"{alpha:g}"
+    return short if float(short) == alpha else repr(float(alpha))
+
+
+def _k(estimator: Any, *settings: str) -> str:
     particles = getattr(estimator, "num_particles", 1)
-    return "" if particles == 1 else f"num_particles={particles}"
+    return ", ".join(settings if particles == 1 else [*settings, f"num_particles={particles}"])
 
 
 def _vectorized(constructor: Callable[..., pyro.infer.ELBO]) -> Callable[..., pyro.infer.ELBO]:
@@ -98,6 +104,8 @@ def _vectorized(constructor: Callable[..., pyro.infer.ELBO]) -> Callable[..., py
 
 
 def _pyro_renyi(alpha: float = 0.0, num_particles: int = 5) -> pyro.infer.ELBO:
+    if alpha == 1 or not math.isfinite(alpha):
+        raise ValueError(f"alpha must be finite and not 1, which is the ELBO; got {alpha:g}.")
     return pyro.infer.RenyiELBO(alpha, num_particles, vectorize_particles=True)
 
 
@@ -142,6 +150,11 @@ def _own(name: str, path: Path, settings: list[str]) -> pyro.infer.ELBO:
         raise ValueError(
             f"estimator must name a class of {path}, one of {sorted(classes)}; got {name!r}."
         )
-    estimator: pyro.infer.ELBO = classes[settings[0]]()
+    try:
+        estimator: pyro.infer.ELBO = classes[settings[0]]()
+    except TypeError as error:
+        raise ValueError(
+            f"estimator must be made without arguments; got {name!r}: {error}."
+        ) from error
     estimator.named = f"{path.resolve()}:{settings[0]}"  # type: ignore[attr-defined]
     return estimator

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from pyro.optim.lr_scheduler import PyroLRScheduler
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 
-__all__ = ["Moves", "Optim"]
+__all__ = ["Moves", "Optim", "in_words"]
 
 Optim = PyroOptim | Callable[[Iterable[Tensor]], torch.optim.Optimizer]
 
@@ -99,6 +100,22 @@ class Moves:
             # Where the user's own scheduler.step() looks for what it drives.
             self._optim.optim_objs[groups[0]["params"][0]] = scheduler
         return optimizer
+
+
+def in_words(optim: Optim) -> str:
+    """An optimizer and its settings, the same in every process."""
+    if isinstance(optim, PyroOptim):
+        settings = [_name(s) for s in (optim.pt_optim_args, optim.pt_clip_args) if s]
+        return f"{_name(optim.pt_optim_constructor)}({', '.join(settings)})"
+    if isinstance(optim, partial):
+        return f"{_name(optim.func)}({optim.keywords})"
+    return _name(optim)
+
+
+def _name(thing: Any) -> str:
+    return (
+        str(thing) if isinstance(thing, dict) else getattr(thing, "__name__", type(thing).__name__)
+    )
 
 
 def _of_name(settings: Any, name: str) -> dict[str, Any]:

@@ -122,7 +122,8 @@ class Pair:
         for registered, parameters in self.scope.registered.items():
             if any(parameter is leaf for parameter in parameters):
                 return registered
-        return name.removeprefix("model.").removeprefix("guide.")
+        owned = name.removeprefix("model.").removeprefix("guide.")
+        return owned.removesuffix("_unconstrained")
 
     @property
     def params(self) -> dict[str, Tensor]:

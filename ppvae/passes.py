@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pyro
 import torch
 from pyro import poutine
 from pyro.poutine.messenger import Messenger
+from pyro.poutine.trace_messenger import TraceMessenger
 from pyro.poutine.util import prune_subsample_sites, site_is_subsample
 from torch import Tensor
 
@@ -26,6 +27,7 @@ __all__ = [
     "random_sites",
     "select_rows",
     "size_of",
+    "traced",
 ]
 
 Site = dict[str, Any]
@@ -125,12 +127,20 @@ def model_trace(
     if not keep_observed:
         model = poutine.uncondition(model)
     # The other order would take the given values for observations and draw them anew.
-    held = _Draw(given)(poutine.condition(model, data=dict(given)))
-    trace: poutine.Trace = prune_subsample_sites(poutine.trace(held).get_trace())
+    trace = traced(_Draw(given)(poutine.condition(model, data=dict(given))))
     names = [name for name, _ in random_sites(trace)]
     for name in given:
         if name not in names:
             raise ValueError(f"given must name sites of the model, {names}; got {name!r}.")
+    return trace
+
+
+def traced(program: Callable[[], Any]) -> poutine.Trace:
+    """A trace of a program without arguments, its subsample sites left out."""
+    # Around a function, poutine.trace would append a table of shapes to what a program refuses.
+    with TraceMessenger() as messenger:
+        program()
+    trace: poutine.Trace = prune_subsample_sites(messenger.get_trace())
     return trace
 
 

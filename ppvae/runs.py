@@ -9,10 +9,11 @@ import torch
 
 from ppvae.data import Data, load
 from ppvae.experiment import Experiment, Recipe, build, find_recipe
-from ppvae.fit import fit, resolve_device
+from ppvae.fit import fit
 from ppvae.keeper import read_checkpoint, refuse_folder
 from ppvae.named import estimator_named, name_of
 from ppvae.pair import Pair
+from ppvae.prepare import resolve_device
 from ppvae.run import SETTINGS, Run, history_dataset
 from ppvae.settings import Settings
 from ppvae.state import live_tensors, put_state
@@ -54,9 +55,9 @@ def load_run(
     rebuilt = _rebuilt(settings, experiment, data_dir)
     pair = Pair(rebuilt.experiment.model, rebuilt.experiment.guide)
     pair.to(where)
-    dtype = next((leaf.dtype for leaf in pair.leaves.values()), torch.float32)
+    dtype = next((leaf.dtype for leaf in pair.leaves.values()), torch.get_default_dtype())
     data = rebuilt.data.to(where, dtype)
-    first = {name: values[:2] for name, values in data.train.items()}
+    first = {name: values[: settings.batch_size] for name, values in data.train.items()}
     with pair.entered():
         rehearse(pair, ((), first))
     svi = SVI(pair.model, pair.guide, torch.optim.Adam, rebuilt.experiment.estimator)

@@ -7,7 +7,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
 from ppvae.data import Source
 
@@ -88,10 +89,19 @@ class Settings:
             OSError: it cannot be read.
         """
         try:
-            values = json.loads(path.read_text(encoding="utf-8"))
-            return cls(**values)
+            settings = cls(**json.loads(path.read_text(encoding="utf-8")))
+            settings._refuse_odd()
         except (ValueError, TypeError) as error:
             raise ValueError(f"settings must be those of a run; got {path}: {error}.") from error
+        return settings
+
+    def _refuse_odd(self) -> None:
+        for name, hint in get_type_hints(type(self)).items():
+            if not isinstance(getattr(self, name), _kinds(hint)):
+                raise TypeError(f"{name} is {getattr(self, name)!r}")
+        if self.threads < 1:
+            raise ValueError(f"threads is {self.threads}")
+        Source(**self.data)
 
     def difference(self, other: Settings) -> str | None:
         """The first setting that decides numbers and is not the same, in words; None if none is."""
@@ -100,3 +110,10 @@ class Settings:
             if each.name not in _FREE and mine != theirs:
                 return f"{each.name} {theirs!r} instead of {mine!r}"
         return None
+
+
+def _kinds(hint: Any) -> tuple[Any, ...]:
+    """The types of an annotation; where a float may stand, so may a whole number."""
+    each = get_args(hint) if isinstance(hint, UnionType) else (hint,)
+    kinds = tuple(get_origin(kind) or kind for kind in each)
+    return (*kinds, int) if float in kinds else kinds

@@ -35,19 +35,22 @@ def put_state(live: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> None:
     """Copy values by name into tensors.
 
     Raises:
-        ValueError: names or shapes differ.
+        ValueError: names, shapes or dtypes differ.
     """
-    shapes = {name: tuple(tensor.shape) for name, tensor in live.items()}
-    kept = {name: tuple(tensor.shape) for name, tensor in state.items()}
-    if shapes != kept:
-        odd = min(name for name in {*shapes, *kept} if shapes.get(name) != kept.get(name))
+    ours, kept = ({n: _kind(t) for n, t in tensors.items()} for tensors in (live, state))
+    if ours != kept:
+        odd = min(name for name in {*ours, *kept} if ours.get(name) != kept.get(name))
         raise ValueError(
-            f"checkpoint must be of this pair; parameter '{odd}' has shape {kept.get(odd)} in "
-            f"the checkpoint and {shapes.get(odd)} in the pair."
+            f"checkpoint must be of this pair; '{odd}' is {kept.get(odd, 'missing')} in "
+            f"the checkpoint and {ours.get(odd, 'missing')} in the pair."
         )
     with torch.no_grad():
         for name, tensor in live.items():
             tensor.copy_(state[name])
+
+
+def _kind(tensor: Tensor) -> str:
+    return f"{str(tensor.dtype).removeprefix('torch.')} of shape {tuple(tensor.shape)}"
 
 
 def held_out_bound(

@@ -187,8 +187,9 @@ class SVI:
 
         def announced() -> Any:
             # Pyro's estimators differentiate only when they have met a pyro.param.
-            with ByIdentity(self.pair.scope):
-                pyro.param("ppvae", self._announced)
+            scope = self.pair.scope
+            with ByIdentity(scope):
+                pyro.param("ppvae", scope.registered.get("ppvae", [self._announced])[0])
             return model()
 
         return announced, guide

@@ -139,7 +139,10 @@ def particle(trace: poutine.Trace, number: int, nesting: int) -> poutine.Trace:
         value: Tensor = site["value"]
         dim = -1 - nesting - int(getattr(site["fn"], "event_dim", 0))
         held = any(frame.name == "particles" for frame in site["cond_indep_stack"])
-        return value.select(dim, number) if held and value.dim() >= -dim else value
+        if not held or value.dim() < -dim:
+            return value
+        # The labels of a site that is summed out are the same for all particles.
+        return value.select(dim, number if value.shape[dim] > 1 else 0)
 
     alone = _mapped(trace, of_site)
     if "particles" in alone:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyro
@@ -14,7 +16,7 @@ from torch import Tensor
 
 from ppvae.checkpoint import Checkpoint, optimizer_state, restore_optimizer
 from ppvae.data import Data, Fields, batches
-from ppvae.diagnose import NotFiniteError, bad_gradient, bad_site
+from ppvae.diagnose import NotFiniteError
 from ppvae.generators import generator_states, generators_put_back, restore_generators
 from ppvae.pair import Pair
 from ppvae.state import held_out_bound, live_tensors, put_state, taken_state
@@ -23,6 +25,15 @@ from ppvae.svi import SVI
 __all__ = ["Training", "Watch"]
 
 Watch = Callable[[Pair], Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class Best:
+    """The epoch with the best validation bound so far, and the state after it."""
+
+    epoch: int = 0
+    bound: float = -math.inf
+    state: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 class Training:
@@ -67,9 +78,9 @@ class Training:
         self.step = 0
         self.seconds = 0.0
         self.history: list[dict[str, float]] = []
-        self.best_epoch = 0
-        self.best_bound = -math.inf
-        self._best: dict[str, Tensor] = {}
+        self.best = Best()
+        # Of whole epochs alone: the last one may be a part of one, and done again on a resume.
+        self._best_whole = self.best
         self._loss_sum = torch.zeros((), dtype=torch.float64, device=data.train["x"].device)
         pyro.set_rng_seed(seed)
 
@@ -81,15 +92,14 @@ class Training:
     @property
     def stopped_early(self) -> bool:
         """Whether the validation bound has not become better for ``patience`` epochs."""
-        return (
-            self.patience is not None and len(self.history) - 1 - self.best_epoch >= self.patience
-        )
+        since = len(self.history) - 1 - self.best.epoch
+        return self.patience is not None and since >= self.patience
 
     def run(self) -> Iterator[dict[str, float] | None]:
         """Train to the end; after each epoch its record, after each step None.
 
         Raises:
-            NotFiniteError: the loss is NaN or infinite; :meth:`explain` says where.
+            NotFiniteError: the loss is NaN or infinite.
         """
         if not self.history:
             yield self._record(math.nan)
@@ -98,21 +108,19 @@ class Training:
 
     def keep_best(self) -> None:
         """Go back to the parameters of the best validation bound, if ``patience`` asked for it."""
-        if self._best:
-            put_state(live_tensors(self.svi), self._best)
+        if self.best.state:
+            put_state(live_tensors(self.svi), self.best.state)
 
     def _epoch(self) -> Iterator[dict[str, float] | None]:
         epoch, position = divmod(self.step, self.steps_per_epoch)
         if position and self.history[-1]["step"] == self.step:
             # A run that ended within this epoch goes on: its record is made anew at the end.
             self.history.pop()
+            self.best = self._best_whole
         self.svi.pair.train(True)
         start = time.perf_counter()
-        for number, batch in enumerate(self._batches(epoch)):
-            if number < position:
-                continue
-            loss = self.svi.update(**batch)
-            self._count(loss)
+        for batch in self.batches_left():
+            self.count(self.svi.update(**batch))
             if self.step == self.steps or self.step % self.steps_per_epoch == 0:
                 break
             self.seconds += time.perf_counter() - start
@@ -124,53 +132,24 @@ class Training:
             raise NotFiniteError(f"the loss is {total} in epoch {epoch + 1}")
         taken = self.step - epoch * self.steps_per_epoch
         rows = min(taken * self.batch_size, self.data.num_train)
-        yield self._record(-total / rows)
         if self.step % self.steps_per_epoch == 0:
+            # Before the state is taken down, at the end of the epoch.
             self._loss_sum.zero_()
+        yield self._record(-total / rows)
 
-    def explain(self) -> NotFiniteError | None:
-        """What went wrong, found by stepping on from here with a check at each step.
-
-        Call it after :meth:`restore` of the last good state.
-        """
-        while self.step < self.steps:
-            epoch, position = divmod(self.step, self.steps_per_epoch)
-            self.svi.pair.train(True)
-            for number, batch in enumerate(self._batches(epoch)):
-                if number < position:
-                    continue
-                states = generator_states()
-                reason = self._wrong_step(batch)
-                if reason is None:
-                    continue
-                restore_generators(states)
-                draws = getattr(self.svi.loss, "num_particles", 1)
-                site = bad_site(self.svi.pair, ((), batch), draws)
-                return NotFiniteError(
-                    f"training met a value that is not finite in step {self.step + 1} "
-                    f"(epoch {epoch + 1}): {site or reason}."
-                )
-        return None
-
-    def _wrong_step(self, batch: Fields) -> str | None:
-        try:
-            with self.svi.pair.entered(), pyro.validation_enabled(False):
-                loss = self.svi.gradients(**batch)
-                total = float(sum(loss) if isinstance(loss, tuple) else loss)
-                reason = None if math.isfinite(total) else f"the loss is {total}"
-                reason = reason or bad_gradient(self.svi.pair.leaves)
-                if reason is None:
-                    self.svi.move()
-                    self._count(torch.zeros(()))
-        except (ValueError, RuntimeError) as error:
-            return str(error).splitlines()[0]
-        return reason
-
-    def _batches(self, epoch: int) -> Iterator[Fields]:
+    def batches_left(self) -> Iterator[Fields]:
+        """The batches of this epoch that no step was taken on yet."""
+        epoch, position = divmod(self.step, self.steps_per_epoch)
         fields = self.data.epoch(epoch, self.seed)
-        return batches(fields, self.batch_size, seed=self.seed, epoch=epoch)
+        each = batches(fields, self.batch_size, seed=self.seed, epoch=epoch)
+        return itertools.islice(each, position, None)
 
-    def _count(self, loss: Any) -> None:
+    def count(self, loss: Any) -> None:
+        """Count a step with this loss.
+
+        Raises:
+            NotFiniteError: the loss is NaN or infinite.
+        """
         total = sum(loss) if isinstance(loss, tuple) else loss
         self.step += 1
         rows = self.batch_size
@@ -188,17 +167,22 @@ class Training:
             "seconds": self.seconds,
             "train_bound": train_bound,
         }
+        self.history.append(record)
         pair.train(False)
         with generators_put_back(), torch.no_grad():
             record["valid_bound"] = held_out_bound(self.svi, self.data.valid, self.full_size)
-            if self.watch and (epoch % self.watch_every == 0 or self.step == self.steps):
+            self._note_best(epoch, record["valid_bound"])
+            last = self.step == self.steps or self.stopped_early
+            if self.watch and (epoch % self.watch_every == 0 or last):
                 with pair.entered():
-                    record |= self.watch(pair)
-        self.history.append(record)
-        if self.patience is not None and record["valid_bound"] > self.best_bound:
-            self.best_epoch, self.best_bound = epoch, record["valid_bound"]
-            self._best = taken_state(self.svi)
+                    record |= {name: float(value) for name, value in self.watch(pair).items()}
         return record
+
+    def _note_best(self, epoch: int, bound: float) -> None:
+        if self.patience is not None and bound > self.best.bound:
+            self.best = Best(epoch, bound, taken_state(self.svi))
+        if self.step % self.steps_per_epoch == 0:
+            self._best_whole = self.best
 
     def take(self) -> Checkpoint:
         """The whole state of the training now."""
@@ -213,14 +197,16 @@ class Training:
             "optimizer": optimizer_tensors,
             "generator": generator_states(),
             "history": history,
-            "best": self._best,
+            "best": self.best.state,
+            "best_whole": {} if self._best_whole is self.best else self._best_whole.state,
             "sum": {"loss": self._loss_sum.cpu().clone()},
         }
         tensors = {f"{g}/{name}": t for g, each in groups.items() for name, t in each.items()}
         values = {
             "step": self.step,
             "seconds": self.seconds,
-            "best": [self.best_epoch, self.best_bound],
+            "best": [self.best.epoch, self.best.bound],
+            "best_whole": [self._best_whole.epoch, self._best_whole.bound],
             "optimizer": optimizer_values,
         }
         return Checkpoint(tensors, json.loads(json.dumps(values)))
@@ -231,7 +217,10 @@ class Training:
         Raises:
             ValueError: the state is of another pair.
         """
-        put_state(live_tensors(self.svi), checkpoint.group("state"))
+        live = live_tensors(self.svi)
+        put_state(live, checkpoint.group("state"))
+        for tensor in live.values():
+            tensor.grad = None
         restore_optimizer(
             self.svi.prepare(), checkpoint.group("optimizer"), checkpoint.values["optimizer"]
         )
@@ -240,7 +229,13 @@ class Training:
         self.history = [{n: float(c[i]) for n, c in columns.items()} for i in range(length)]
         self.step = checkpoint.values["step"]
         self.seconds = checkpoint.values["seconds"]
-        self.best_epoch, self.best_bound = checkpoint.values["best"]
-        self._best = checkpoint.group("best")
+        self.best = self._best_whole = _kept_best(checkpoint, "best")
+        if checkpoint.values["best_whole"] != checkpoint.values["best"]:
+            self._best_whole = _kept_best(checkpoint, "best_whole")
         self._loss_sum.copy_(checkpoint.group("sum")["loss"])
         restore_generators(checkpoint.group("generator"))
+
+
+def _kept_best(checkpoint: Checkpoint, name: str) -> Best:
+    epoch, bound = checkpoint.values[name]
+    return Best(epoch, bound, checkpoint.group(name))

@@ -85,7 +85,9 @@ def _reading(first: Outcome, others: Sequence[Outcome], name: str, alone: bool) 
     parts = [_differences(above, first, name, "above"), _differences(below, first, name, "below")]
     everything = [first, *known]
     if alone and len(everything) > 2 and len(known) == len(others):
-        parts += [f"{a.name} lies above all others" for a in everything if _leads(a, everything, name)]
+        parts += [
+            f"{a.name} lies above all others" for a in everything if _leads(a, everything, name)
+        ]
     if equal and len(equal) == len(others) > 1:
         parts.append(f"none is separable from {first.name}")
     elif equal:

@@ -58,6 +58,18 @@ def scalar_model(x):
         pyro.sample("x", dist.Normal(z, 1.0), obs=x)
 
 
+def labelled_model(x, y):
+    with pyro.plate("data", len(x), dim=-1):
+        y = pyro.sample("y", dist.Categorical(torch.ones(3)), obs=y)
+        z = pyro.sample("z", dist.Normal(torch.zeros(()), 1.0))
+        pyro.sample("x", dist.Normal(z + 10.0 * y, 1.0), obs=x)
+
+
+def labelled_guide(x, y):
+    with pyro.plate("data", len(x), dim=-1):
+        pyro.sample("z", dist.Normal(x - 10.0 * y, 0.5))
+
+
 def test_encode_is_the_closed_form_of_the_posterior(pair, linear_gaussian):
     found = encode(pair, linear_gaussian.x)
     exact = pair.model.posterior(linear_gaussian.x)
@@ -138,6 +150,12 @@ def test_reconstruct_holds_a_discrete_latent_at_one_of_its_values():
     labels = (found - x) / 110
     torch.testing.assert_close(labels, labels.round())
     assert labels.round().unique().tolist() == [0, 1, 2]
+
+
+def test_reconstruct_keeps_an_observed_label():
+    batch = {"x": torch.linspace(-1, 1, 9), "y": torch.arange(9) % 3}
+    found = reconstruct((labelled_model, labelled_guide), batch)["x_mean"]
+    torch.testing.assert_close(torch.tensor(found.values), batch["x"])
 
 
 def test_a_seed_decides_the_draws_of_a_reconstruction():

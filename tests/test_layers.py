@@ -17,13 +17,21 @@ MAX_FILE_LINES = {"ppvae": 250, "models": 120, "guides": 120, "examples": 180, "
 
 # Lowest first; a module imports from its own layer, without cycles, and from those before it.
 LAYERS = (
-    ("networks", "distributions", "data"),
+    ("networks", "distributions", "data", "generators"),
     ("scope", "pair"),
-    ("tracing", "sites", "terms"),
-    ("estimators", "schedules"),
-    ("optimizer", "svi", "capture"),
-    ("checkpoint", "check", "experiment", "fit", "run", "history"),
-    ("evaluate", "generate", "plot", "compare", "verdict", "gradients", "testing"),
+    ("tracing", "sites", "closed_form", "terms", "draws"),
+    ("estimators",),
+    ("optimizer", "svi"),
+    (
+        *("diagnose", "check_gradients", "check_particles", "check"),
+        *("own_file", "experiment", "named"),
+    ),
+    (
+        *("settings", "state", "training", "atomic", "checkpoint", "explain"),
+        *("keeper", "progress", "run", "prepare", "fit", "runs"),
+    ),
+    ("means", "passes", "generate", "codes", "latents", "plot"),
+    ("evaluate", "intervals", "verdict", "compare"),
     ("__init__",),
     ("cli", "__main__"),
 )

@@ -152,3 +152,9 @@ def test_trying_out_leaves_running_statistics_alone():
     # Once, by the run itself: x.mean, weighed by the momentum of 0.1.
     exactly(norm.running_mean, 0.1 * x.mean(0))
     assert norm.num_batches_tracked == 1
+
+
+@looped
+def test_looped_draws_differ():
+    terms = log_terms(model_with(flat_only), guide, torch.randn(3, 4), num_particles=2)
+    assert (terms.values["z"][0] != terms.values["z"][1]).all()

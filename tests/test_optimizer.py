@@ -52,25 +52,19 @@ def test_a_callable_makes_the_optimizer_of_its_choice():
 
 def test_parameters_met_later_join_the_optimizer():
     def model(x, late=False):
-        if late:
-            pyro.param("late", torch.zeros(()))
-        owners.generate(x, lambda z: z @ (pyro.param("weight", torch.ones(2, 6))))
-        if late:
-            pyro.factor("pull", pyro.param("late"), has_rsample=True)
-
-    model_late = []
-
-    def switching(x):
         weight = pyro.param("weight", torch.ones(2, 6))
-        if model_late:
+        if late:
             weight = weight + pyro.param("late", torch.zeros(()))
         owners.generate(x, lambda z: z @ weight)
 
-    svi = SVI(switching, owners.functions_with_params()[1], pyro.optim.Adam({"lr": 0.1}), ELBO())
-    x = torch.randn(32, 6)
+    def guide(x, late=False):
+        owners.infer(x, lambda x: x[:, :2])
+
+    svi, x = SVI(model, guide, pyro.optim.Adam({"lr": 0.1}), ELBO()), torch.randn(32, 6)
     svi.step(x)
-    model_late.append(True)
-    svi.step(x)
+    first = svi.optimizer
+    svi.step(x, late=True)
+    assert svi.optimizer is first
     assert svi.params["late"] != 0
 
 

@@ -78,6 +78,7 @@ def test_named_params_of_two_pairs_are_two():
     trained, other = (SVI(*owners.functions_with_params(), adam(), ELBO()) for _ in range(2))
     other.step(x)
     before = snapshot(other)
+    assert before.keys() == {"weight", "slope", "scale"}
     trained.step(x)
     assert_close(snapshot(other), before, rtol=0, atol=0)
 

@@ -102,10 +102,14 @@ def test_the_scale_stands_outside_of_the_terms(subsampled):
     exactly(few.log_weight, alone.log_weight)
 
 
-def test_the_loss_under_subsampling_agrees_with_trace_elbo(subsampled):
+def test_loss_and_gradient_under_subsampling_agree_with_trace_elbo(subsampled):
     pair, x = subsampled
-    losses = []
+    pair.shift.requires_grad_()
+    found = []
     for estimator in (ELBO(), Trace_ELBO()):
         pyro.set_rng_seed(1)
-        losses.append(estimator.loss(pair.model, pair.guide, x))
-    assert_close(*map(torch.tensor, losses), rtol=1e-12, atol=0)
+        loss = estimator.differentiable_loss(pair.model, pair.guide, x)
+        pyro.set_rng_seed(1)
+        value = torch.tensor(estimator.loss(pair.model, pair.guide, x))
+        found.append([value, loss.detach(), *torch.autograd.grad(loss, pair.shift)])
+    assert_close(*found, rtol=1e-12, atol=0)

@@ -25,21 +25,13 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     name = only_one(arguments.words)
     announce("check", [name], arguments)
-    import torch
-
-    from ppvae.check import check
-    from ppvae.experiment import build, find_recipe
-    from ppvae.pair import Pair
+    from ppvae.cli.look import first_look
+    from ppvae.experiment import find_recipe
 
     recipe = find_recipe(name)
     options = own_options(CHECK, {name: recipe}, arguments.rest)
     data = data_of(arguments, recipe)
-    experiment = build(recipe, data, seed=arguments.seed, **options)
-    leaves = Pair(experiment.model, experiment.guide).leaves.values()
-    dtype = next((leaf.dtype for leaf in leaves), torch.get_default_dtype())
-    rows = data.to("cpu", dtype).epoch(0, arguments.seed)
-    batch = {field: values[: experiment.batch_size] for field, values in rows.items()}
-    report = check(experiment.model, experiment.guide, batch)
+    report = first_look(recipe, data, seed=arguments.seed, **options)
     print(f"{data.describe()}\n{report}", flush=True)
     report.raise_if_wrong()
     return 0

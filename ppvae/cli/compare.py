@@ -1,17 +1,121 @@
-"""`ppvae compare`: stub."""
+"""`ppvae compare`: one pair under many estimators, and which lies above which."""
 
 from __future__ import annotations
 
-from ppvae.cli.parser import Verb
+import argparse
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["COMPARE"]
+from ppvae.cli.data_options import add_data_options, data_of
+from ppvae.cli.folders import free_folder
+from ppvae.cli.kinds import Listed, seed, whole
+from ppvae.cli.opening import announce, names_or_vae
+from ppvae.cli.own_options import own_options
+from ppvae.cli.parser import Verb
+from ppvae.cli.training_options import add_training_options
+
+if TYPE_CHECKING:
+    from ppvae.data import Data, Source
+
+__all__ = ["COMPARE", "ESTIMATORS"]
+
+# The default of ppvae.compare by name, so that help and the first line need not import it.
+ESTIMATORS = ("Trace_ELBO", "TraceMeanField_ELBO", "elbo:5", "renyi:0.5:5", "iwae:5", "iwae:50")
+_SEEDS = (0, 1, 2)
+_PASSED_ON = ("epochs", "steps", "batch_size", "lr", "clip_norm", "num_particles")
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    add_data_options(parser)
+    group = parser.add_argument_group("comparison")
+    group.add_argument(
+        "--estimators",
+        action=Listed,
+        metavar="NAME",
+        help="names of `ppvae list`, or mine.py:MyBound; the first is what the others are compared "
+        f"with (default: {' '.join(ESTIMATORS)})",
+    )
+    group.add_argument(
+        "--seeds",
+        action=Listed,
+        kind=seed,
+        metavar="N",
+        help=f"of weights, order and draws (default: {' '.join(map(str, _SEEDS))})",
+    )
+    group.add_argument(
+        "--num-particles",
+        type=whole,
+        metavar="K",
+        help="draws per test row for log p(x), the same for all (default: 1000)",
+    )
+    group = parser.add_argument_group("training (defaults: the experiment's own)")
+    add_training_options(group)
+    group = parser.add_argument_group("results")
+    group.add_argument(
+        "--out",
+        type=Path,
+        metavar="FOLDER",
+        help="for table, numbers and pictures (default: runs/compare-EXPERIMENT-DATA)",
+    )
+    group.add_argument(
+        "--quick", action="store_true", help="200 steps unless told otherwise, and 100 draws"
+    )
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    names = names_or_vae(arguments.words)
+    estimators = arguments.estimators or ESTIMATORS
+    seeds = arguments.seeds or _SEEDS
+    counts = (_counted(len(estimators), "estimator"), _counted(len(seeds), "seed"))
+    announce("compare", names, arguments, *counts)
+    from ppvae.cli.look import first_look
+    from ppvae.compare import compare
+    from ppvae.experiment import find_recipe
+    from ppvae.named import estimator_named
+
+    found = {name: find_recipe(name) for name in names}
+    options = own_options(COMPARE, found, arguments.rest)
+    recipes = [replace(recipe, options=options) for recipe in found.values()]
+    bounds = [estimator_named(name) for name in estimators]
+    loaded: dict[Source, Data] = {}
+    data = [data_of(arguments, recipe, loaded) for recipe in recipes]
+    for recipe, rows in zip(recipes, data, strict=True):
+        # Before a folder is made for what will not be run.
+        first_look(recipe, rows, seed=seeds[0], **options).raise_if_wrong()
+    of = "-".join([*(recipe.name for recipe in recipes), *dict.fromkeys(d.name for d in data)])
+    folder = arguments.out or free_folder(f"compare-{of}")
+    given: dict[str, Any] = {name: getattr(arguments, name) for name in _PASSED_ON}
+    try:
+        comparison = compare(
+            recipes,
+            data,
+            estimators=bounds,
+            seeds=seeds,
+            device=arguments.device,
+            folder=folder,
+            quick=arguments.quick,
+            **{name: value for name, value in given.items() if value is not None},
+        )
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("stopped; a comparison is kept only at its end.") from None
+    print(f"\nkept in {folder}\n\n{str(comparison).rstrip()}")
+    return 0
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'s' if number != 1 else ''}"
+
 
 COMPARE = Verb(
     name="compare",
     summary="compare ELBO estimators on a pair, at equal steps and at equal seconds",
     usage="[EXPERIMENT...]",
-    description=__doc__ or "",
-    add_options=lambda parser: None,
-    run=lambda arguments: 0,
+    description=(
+        "Train experiments from the same weights under several estimators, and judge all by "
+        "the same measure, log p(x) of held-out rows, at equal steps and at equal seconds."
+    ),
+    add_options=_add_options,
+    run=_run,
     takes_experiment=True,
 )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ppvae.cli.kinds import one_of, text, whole
 
 if TYPE_CHECKING:
-    from ppvae.data import Data
+    from ppvae.data import Data, Source
     from ppvae.experiment import Recipe
 
 __all__ = ["add_data_dir", "add_data_options", "data_of"]
@@ -58,8 +58,15 @@ def add_data_dir(parser: argparse._ActionsContainer) -> None:
     )
 
 
-def data_of(arguments: argparse.Namespace, recipe: Recipe) -> Data:
+def data_of(
+    arguments: argparse.Namespace, recipe: Recipe, loaded: dict[Source, Data] | None = None
+) -> Data:
     """The data asked for; where nothing is asked, the experiment's own.
+
+    Args:
+        arguments: the parsed command line.
+        recipe: the experiment.
+        loaded: data that are there already; what is loaded joins them.
 
     Raises:
         ValueError: an unknown name, or values that break a rule.
@@ -68,15 +75,12 @@ def data_of(arguments: argparse.Namespace, recipe: Recipe) -> Data:
     """
     from ppvae.data import load
 
-    source = recipe.data
-    if arguments.data is not None:
-        # What the experiment wants of its data, not binarised for instance, it wants of others.
-        source = replace(source, name=arguments.data)
-    return load(
-        source,
-        data_dir=arguments.data_dir,
-        binarize=arguments.binarize,
-        image_size=arguments.image_size,
-        crop=arguments.crop,
-        channels=arguments.channels,
-    )
+    # What the experiment wants of its data, not binarised for instance, it wants of others too.
+    asked = {name: getattr(arguments, name) for name in ("binarize", "image_size", "channels")}
+    asked |= {"name": arguments.data, "crop": arguments.crop}
+    given = {name: value for name, value in asked.items() if value is not None}
+    source = replace(recipe.data, **given)
+    known = {} if loaded is None else loaded
+    if source not in known:
+        known[source] = load(source, data_dir=arguments.data_dir)
+    return known[source]

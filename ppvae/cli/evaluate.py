@@ -56,7 +56,8 @@ def _evaluate(folder: Path, arguments: argparse.Namespace) -> None:
     default = _QUICK_PARTICLES if arguments.quick else _PARTICLES
     draws = default if arguments.num_particles is None else arguments.num_particles
     print(f"ppvae evaluate: {folder}, {arguments.split} rows, K = {draws} ...", flush=True)
-    from ppvae.evaluate import evaluate
+    from ppvae.cli.netcdf import save_dataset
+    from ppvae.evaluate import evaluate, summary
     from ppvae.runs import load_run
 
     run = load_run(
@@ -67,7 +68,8 @@ def _evaluate(folder: Path, arguments: argparse.Namespace) -> None:
     )
     found = evaluate(run, split=arguments.split, num_particles=draws, seed=arguments.seed)
     out = arguments.out or folder / "evaluation.nc"
-    print(found)
+    save_dataset(found, out)
+    print(f"{summary(found)}\nwritten to {out}", flush=True)
 
 
 EVALUATE = Verb(

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import itertools
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ppvae.cli.data_options import add_data_options, data_of
+from ppvae.cli.folders import free_folder
 from ppvae.cli.kinds import seed, text, whole
 from ppvae.cli.opening import announce, only_one
 from ppvae.cli.own_options import own_options
@@ -64,14 +63,14 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    run = _resumed(arguments) if arguments.resume else _begun(arguments)
+    run, folder = _resumed(arguments) if arguments.resume else _begun(arguments)
     from ppvae.cli.summary import summarize
 
-    summarize(run, _QUICK_PARTICLES if arguments.quick else _PARTICLES)
+    summarize(run, folder, _QUICK_PARTICLES if arguments.quick else _PARTICLES)
     return 0
 
 
-def _begun(arguments: argparse.Namespace) -> Run:
+def _begun(arguments: argparse.Namespace) -> tuple[Run, Path]:
     name = only_one(arguments.words)
     announce("fit", [name], arguments)
     from ppvae.experiment import build, find_recipe
@@ -85,11 +84,11 @@ def _begun(arguments: argparse.Namespace) -> Run:
     start = arguments.seed or 0
     experiment = build(recipe, data, seed=start, **options)
     label = f"{recipe.name}-{data.name}-{name_of(estimator or experiment.estimator)}-seed{start}"
-    folder = arguments.out or _free_folder(label)
+    folder = arguments.out or free_folder(label)
     print(data.describe(), flush=True)
     quick = arguments.quick and arguments.epochs is None and arguments.steps is None
     with _say_how_to_resume(folder):
-        return fit(
+        run = fit(
             experiment,
             data,
             estimator=estimator,
@@ -103,9 +102,10 @@ def _begun(arguments: argparse.Namespace) -> Run:
             device=arguments.device,
             folder=folder,
         )
+    return run, folder
 
 
-def _resumed(arguments: argparse.Namespace) -> Run:
+def _resumed(arguments: argparse.Namespace) -> tuple[Run, Path]:
     folder = arguments.resume
     unchangeable = [
         f"--{name.replace('_', '-')}"
@@ -121,7 +121,7 @@ def _resumed(arguments: argparse.Namespace) -> Run:
     from ppvae.runs import resume
 
     with _say_how_to_resume(folder):
-        return resume(
+        run = resume(
             folder,
             epochs=arguments.epochs,
             steps=arguments.steps,
@@ -129,6 +129,7 @@ def _resumed(arguments: argparse.Namespace) -> Run:
             data_dir=arguments.data_dir,
             device=arguments.device,
         )
+    return run, folder
 
 
 @contextlib.contextmanager
@@ -141,13 +142,6 @@ def _say_how_to_resume(folder: Path) -> Iterator[None]:
         if not (folder / CHECKPOINT).exists():
             raise KeyboardInterrupt("stopped before the first step; nothing was kept.") from None
         raise KeyboardInterrupt(f"stopped; go on with: ppvae fit --resume {folder}") from None
-
-
-def _free_folder(label: str) -> Path:
-    """A folder of this name that is not taken yet, below runs/."""
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", label)
-    folders = (Path("runs", f"{name}-{n}" if n else name) for n in itertools.count())
-    return next(folder for folder in folders if not folder.exists())
 
 
 FIT = Verb(

@@ -17,9 +17,7 @@ __all__ = ["add_own_options", "help_text", "own_options"]
 _KINDS = {int: whole, float: number, str: str}
 
 
-def own_options(
-    verb: Verb, recipes: Mapping[str, Recipe], rest: Sequence[str]
-) -> dict[str, Any]:
+def own_options(verb: Verb, recipes: Mapping[str, Recipe], rest: Sequence[str]) -> dict[str, Any]:
     """The options that were given, by name, from the words that the verb does not know.
 
     Args:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ppvae.cli.sentences import one_line
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -37,7 +39,7 @@ def write_pictures(run: Run, folder: Path) -> tuple[list[Path], list[str]]:
         try:
             figure = draw(run)
         except ValueError as error:
-            left_out.append(f"{name} ({' '.join(str(error).split()).rstrip('.')})")
+            left_out.append(f"{name} ({one_line(error).rstrip('.')})")
             continue
         save_figure(figure, folder / f"{name}.png")
         written.append(folder / f"{name}.png")

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
-__all__ = ["sentence", "warnings_as_sentences"]
+__all__ = ["one_line", "sentence", "warnings_as_sentences"]
 
 _RAISE = opcode.opmap["RAISE_VARARGS"]
 
@@ -27,8 +27,13 @@ def sentence(error: BaseException) -> str | None:
     if isinstance(error, OSError) or (
         isinstance(error, ValueError | TypeError | ArithmeticError) and _was_said(error)
     ):
-        return " ".join(str(error).split())
+        return one_line(error)
     return None
+
+
+def one_line(error: BaseException) -> str:
+    """The message of an error on one line, without the table of shapes that Pyro adds to it."""
+    return " ".join(str(error).partition("Trace Shapes:")[0].split())
 
 
 def _was_said(error: BaseException) -> bool:

@@ -2,18 +2,46 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from ppvae.cli.pictures import write_pictures
+from ppvae.evaluate import evaluate, summary
 from ppvae.run import Run
 
 __all__ = ["summarize"]
 
 
-def summarize(run: Run, num_particles: int) -> None:
-    """Write the pictures of a run into its folder and print how good it is.
+def summarize(run: Run, folder: Path, num_particles: int) -> None:
+    """Print how good a run is, write its pictures, and print where everything is.
 
     Args:
-        run: kept in a folder.
+        run: what was trained.
+        folder: where it is kept.
         num_particles: K, draws per test row for log p(x).
     """
-    assert run.folder is not None
-    print(write_pictures(run, run.folder))
+    print(f"\n{_training(run)}")
+    print(summary(evaluate(run, num_particles=num_particles)), flush=True)
+    written, left_out = write_pictures(run, folder)
+    print(f"\nkept in   {folder} (settings, checkpoint, TensorBoard curves)")
+    print(f"pictures  {', '.join(path.name for path in written)}")
+    for reason in left_out:
+        print(f"no {reason}")
+    print(f"go on     ppvae fit --resume {folder} {_twice(run)}")
+    print(f"judge     ppvae evaluate {folder}")
+
+
+def _twice(run: Run) -> str:
+    epochs, steps = run.settings.epochs, run.settings.steps
+    return f"--steps {2 * steps}" if steps else f"--epochs {2 * epochs}"
+
+
+def _training(run: Run) -> str:
+    last = run.history.isel(epoch=-1)
+    steps, seconds = int(last["step"]), float(last["seconds"])
+    early = ", stopped early: the best epoch is kept" if run.stopped == "early" else ""
+    bound = float(run.history["valid_bound"].max() if early else last["valid_bound"])
+    return (
+        f"{run.settings.experiment}, {run.settings.estimator}, seed {run.seed}: {steps} steps in "
+        f"{seconds:.1f} s of training ({1e3 * seconds / max(steps, 1):.2f} ms each){early}\n"
+        f"{'validation bound':<17}{bound:10.3f} nats per datum, the estimator's own"
+    )

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import math
-import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pyro.infer
 import xarray as xr
 
-from ppvae.compare.comparison import Comparison, assembled
+from ppvae.atomic import write_whole
+from ppvae.compare.assemble import assembled
+from ppvae.compare.comparison import Comparison
 from ppvae.compare.measure import HeldOut, measured
 from ppvae.compare.plan import Entry, Length, Maker, entries
 from ppvae.compare.progress import RunsProgress
@@ -25,4 +26,199 @@ from ppvae.run import Run
 __all__ = ["compare"]
 
 _WARM_UP_STEPS = 5
+_QUICK_STEPS = 200
+_QUICK_PARTICLES = 100
 _SAMPLES = 25
+
+
+def compare(
+    experiments: Maker | Sequence[Maker],
+    data: Data | Sequence[Data],
+    *,
+    estimators: Sequence[pyro.infer.ELBO] | None = None,
+    seeds: Sequence[int] = (0, 1, 2),
+    epochs: int | None = None,
+    steps: int | None = None,
+    batch_size: int | None = None,
+    lr: float | None = None,
+    clip_norm: float | None = None,
+    num_particles: int = 1000,
+    points: int = 20,
+    device: str = "auto",
+    folder: str | Path | None = None,
+    quick: bool = False,
+    progress: bool = True,
+) -> Comparison:
+    """Train experiments under several estimators, and say which lies above which.
+
+    For one seed all estimators start from the same weights and see the same rows in the same
+    order. All are judged by one measure, log p(x) of held-out rows by importance weighting, read
+    from one set of runs after equal steps and after equal seconds of training. Runs take turns,
+    estimator by estimator within a seed, so that what slows the machine down slows all alike; a
+    few steps of each go before, so that nobody's clock holds what is done only once.
+
+    Args:
+        experiments: recipes as :func:`ppvae.experiment.find_recipe` finds them, or functions from
+            data to an :class:`~ppvae.Experiment`; one or several.
+        data: what they are trained and judged on: one for all, or one for each.
+        estimators: the first is what the others are compared with; by default Pyro's
+            ``Trace_ELBO`` and ``TraceMeanField_ELBO``, then ``ELBO(5)``, ``Renyi(0.5, 5)``,
+            ``IWAE(5)`` and ``IWAE(50)``.
+        seeds: of initial weights, order of rows and draws. With one there are no intervals.
+        epochs: passes over the training rows; the experiment's own unless given.
+        steps: instead of epochs, how many steps in all.
+        batch_size: rows in a step; the experiment's own unless given.
+        lr: learning rate of Adam; the experiment's own unless given.
+        clip_norm: the largest norm that the gradient of a step may have.
+        num_particles: K of the final estimate of log p(x) on the test rows, the same for all.
+        points: of the held-out curves, spread over the run.
+        device: "auto" (a GPU if there is one), "cpu", "cuda" or "cuda:1".
+        folder: where to write table, numbers and pictures at the end.
+        quick: 200 steps unless told otherwise, and 100 draws at the end.
+        progress: whether to show runs as they end.
+
+    Returns:
+        The comparison: print it, or look into its ``dataset``.
+
+    Raises:
+        ValueError: an argument, the data or a pair breaks a rule; nothing was trained in earnest.
+        TypeError: an estimator is of another kind.
+        NotFiniteError: no run at all came to a finite end.
+        OSError: the folder cannot be written to.
+    """
+    planned = entries(experiments, data, estimators)
+    _refuse(seeds, num_particles=num_particles, points=points, epochs=epochs, steps=steps)
+    if folder is not None:
+        _refuse_folder(Path(folder))
+    if quick:
+        num_particles = min(num_particles, _QUICK_PARTICLES)
+        steps = _QUICK_STEPS if steps is None and epochs is None else steps
+    asked: dict[str, Any] = {"epochs": epochs, "steps": steps, "batch_size": batch_size}
+    asked |= {"lr": lr, "clip_norm": clip_norm, "device": device}
+    lengths = {each.label: Length.of(each, seeds[0], asked, points) for each in planned}
+    if progress:
+        print(_opening(planned, list(lengths.values()), seeds), file=sys.stderr, flush=True)
+    job = _Job(planned, lengths, seeds, asked, num_particles)
+    costs = job.warm_up()
+    with RunsProgress(costs, len(seeds), progress) as shown:
+        job.run(shown)
+    comparison = Comparison(job.dataset(), job.samples)
+    if folder is not None:
+        comparison.save(folder)
+    return comparison
+
+
+class _Job:
+    """All runs of a comparison."""
+
+    def __init__(
+        self,
+        planned: Sequence[Entry],
+        lengths: Mapping[str, Length],
+        seeds: Sequence[int],
+        asked: Mapping[str, Any],
+        num_particles: int,
+    ) -> None:
+        self._planned = planned
+        self._lengths = lengths
+        self._seeds = seeds
+        self._asked = asked
+        self._num_particles = num_particles
+        self._found: dict[tuple[str, int], xr.Dataset] = {}
+        self._failures: list[str] = []
+        self.samples: dict[str, xr.Dataset] = {}
+
+    def warm_up(self) -> dict[str, float]:
+        """Take a few steps of each entry, and what a step of each costs in seconds."""
+        costs = dict.fromkeys(self._lengths, 1.0)
+        # Once more for the first: what the process does only once is in its first numbers.
+        for entry in [self._planned[0], *self._planned]:
+            few = {**self._asked, "steps": _WARM_UP_STEPS}
+            try:
+                run, _ = _trained(entry, self._seeds[0], few, watch_every=1, num_particles=2)
+            except NotFiniteError:
+                continue
+            costs[entry.label] = (
+                float(run.history["seconds"][-1]) * self._lengths[entry.label].steps
+            )
+        return costs
+
+    def run(self, shown: RunsProgress) -> None:
+        """Train each entry with each seed; a run that meets NaN has no numbers, and is noted."""
+        for turn, seed in enumerate(self._seeds):
+            # There and back again: a machine that grows slower spares neither end of the table.
+            for entry in self._planned[:: -1 if turn % 2 else 1]:
+                shown.begin(entry.label, seed)
+                shown.end(entry.label, seed, self._run_one(entry, seed))
+
+    def _run_one(self, entry: Entry, seed: int) -> str:
+        every = self._lengths[entry.label].watch_every
+        try:
+            with warnings.catch_warnings():
+                # The warm-up has said all that there is to say of this pair.
+                warnings.simplefilter("ignore")
+                run, found = _trained(entry, seed, self._asked, every, self._num_particles)
+        except NotFiniteError as error:
+            self._failures.append(f"{entry.label}, seed {seed}: {error}")
+            return str(error)
+        self._found[entry.label, seed] = found
+        if seed == self._seeds[0]:
+            drawn = sample(run, _SAMPLES)
+            if run.data.image_shape is not None:
+                drawn.attrs["image_shape"] = run.data.image_shape
+            self.samples[entry.label] = drawn
+        evidence, seconds = float(found["log_evidence"].mean()), float(found["seconds"].max())
+        return f"log p(x) {evidence:.2f} nats after {seconds:.1f} s of training"
+
+    def dataset(self) -> xr.Dataset:
+        """All numbers of all runs."""
+        return assembled(
+            self._planned, self._seeds, self._found, self._failures, self._num_particles
+        )
+
+
+def _trained(
+    entry: Entry, seed: int, asked: Mapping[str, Any], watch_every: int, num_particles: int
+) -> tuple[Run, xr.Dataset]:
+    held_out = HeldOut(entry.data.valid)
+    run = fit(
+        entry.build(seed),
+        entry.data,
+        **asked,
+        seed=seed,
+        progress=False,
+        watch=held_out,
+        watch_every=watch_every,
+    )
+    return run, measured(run, held_out, watch_every, num_particles)
+
+
+def _opening(planned: Sequence[Entry], lengths: Sequence[Length], seeds: Sequence[int]) -> str:
+    steps, epochs = (_span([getattr(each, n) for each in lengths]) for n in ("steps", "epochs"))
+    labels = ", ".join(entry.label for entry in planned)
+    return (
+        f"compare: {len(planned) * len(seeds)} runs of {steps} steps ({epochs} epochs), "
+        f"seeds {', '.join(map(str, seeds))}, each under {labels}"
+    )
+
+
+def _span(numbers: Sequence[int]) -> str:
+    low, high = min(numbers), max(numbers)
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+
+def _refuse(seeds: Sequence[int], **counts: int | None) -> None:
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise ValueError(f"seeds must be at least one, each once; got {list(seeds)}.")
+    for name, count in counts.items():
+        if count is not None and count < 1:
+            raise ValueError(f"{name} must be at least 1; got {count}.")
+
+
+def _refuse_folder(folder: Path) -> None:
+    """Refuse before hours of training what could not be written after them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    probe = folder / "table.csv"
+    if not probe.exists():
+        write_whole(probe, "")
+        probe.unlink()

@@ -11,6 +11,7 @@ import xarray as xr
 from torch import Tensor
 
 from ppvae.data import Fields
+from ppvae.draws import log_terms
 from ppvae.evaluate import evaluate
 from ppvae.evaluate.evidence import estimate_evidence
 from ppvae.pair import Pair
@@ -18,7 +19,6 @@ from ppvae.passes import at_rest
 from ppvae.run import Run
 from ppvae.state import held_out_bound
 from ppvae.svi import SVI
-from ppvae.terms import log_terms
 
 __all__ = ["CURVE_PARTICLES", "CURVE_ROWS", "HeldOut", "measured"]
 
@@ -48,7 +48,10 @@ class HeldOut:
         """Look at the pair; the mean in nats per datum is for the run's history."""
         pyro.set_rng_seed(_SEED)
         like = next(iter(pair.leaves.values()))
-        fields = {n: v.to(like) if v.is_floating_point() else v.to(like.device) for n, v in self._fields.items()}
+        fields = {
+            n: v.to(like) if v.is_floating_point() else v.to(like.device)
+            for n, v in self._fields.items()
+        }
         size = max(1, _AT_ONCE // fields["x"][0].numel() // CURVE_PARTICLES)
         values = []
         for start in range(0, len(self.index), size):
@@ -83,7 +86,7 @@ def measured(run: Run, held_out: HeldOut, watch_every: int, num_particles: int) 
     curve = torch.stack(held_out.rows).numpy()
     return xr.Dataset(
         {
-            "step": ("point", history["step"].values),
+            "step": ("point", history["step"].values * 1.0),
             "seconds": ("point", history["seconds"].values),
             "curve": (("point", "valid_row"), curve),
             **values,
@@ -94,6 +97,7 @@ def measured(run: Run, held_out: HeldOut, watch_every: int, num_particles: int) 
         },
         coords={"point": range(len(points)), "valid_row": held_out.index}
         | {name: found[name].values for name in ("row", "latent") if name in found.coords},
+        attrs={"kind": "probability" if "bits_per_dim" in found else "density"},
     )
 
 
@@ -103,7 +107,7 @@ _BY_LATENT = ("kl_by_dim", "activity", "active")
 
 def _own_bound(run: Run) -> float:
     """The bound of the run's own estimator on the test rows."""
-    svi = SVI(run.model, run.guide, pyro.optim.Adam({}), run.estimator)
+    svi = SVI(run.model, run.guide, torch.optim.Adam, run.estimator)
     fields = run.data.test
     draws = len(fields["x"]) * int(getattr(run.estimator, "num_particles", 1))
     passes = min(max(1, _OWN_DRAWS // draws), _MOST_PASSES)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pyro.infer
 
@@ -13,7 +15,7 @@ from ppvae.estimators import ELBO, IWAE, Renyi
 from ppvae.experiment import Experiment, Recipe, build
 from ppvae.named import name_of
 
-__all__ = ["Entry", "Maker", "default_estimators", "entries"]
+__all__ = ["Entry", "Length", "Maker", "default_estimators", "entries"]
 
 Maker = Recipe | Callable[[Data], Experiment]
 
@@ -38,6 +40,37 @@ class Entry:
         """The experiment with the initial weights of a seed, whatever the estimator."""
         experiment = build(self.recipe, self.data, seed=seed, **self.recipe.options)
         return replace(experiment, estimator=copy.deepcopy(self.estimator))
+
+
+@dataclass(frozen=True)
+class Length:
+    """How long a run of an entry is, and how often it is looked at.
+
+    Attributes:
+        steps: in all.
+        epochs: passes over the training rows, the last one perhaps in part.
+        watch_every: in how many epochs the held-out curve has a point.
+    """
+
+    steps: int
+    epochs: int
+    watch_every: int
+
+    @classmethod
+    def of(cls, entry: Entry, seed: int, asked: Mapping[str, Any], points: int) -> Length:
+        """The length of an entry's runs, as asked for or else as the experiment has it.
+
+        Args:
+            entry: of the table.
+            seed: of the experiment that is looked at; its length should not depend on it.
+            asked: epochs, steps and batch_size, each None where the experiment decides.
+            points: of the curve, after the one before the first step.
+        """
+        experiment = entry.build(seed)
+        per_epoch = math.ceil(entry.data.num_train / (asked["batch_size"] or experiment.batch_size))
+        steps = asked["steps"] or (asked["epochs"] or experiment.epochs) * per_epoch
+        epochs = math.ceil(steps / per_epoch)
+        return cls(steps, epochs, math.ceil(epochs / points))
 
 
 def default_estimators() -> list[pyro.infer.ELBO]:

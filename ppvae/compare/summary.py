@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import xarray as xr
@@ -24,7 +25,7 @@ UNITS = {
     "elbo": "nats per datum",
     "log_evidence": "nats per datum",
     "log_evidence_se": "nats per datum",
-    "exact_log_evidence": "nats per datum",
+    "log_evidence_exact": "nats per datum",
     "difference": "nats per datum",
     "difference_low": "nats per datum",
     "difference_high": "nats per datum",
@@ -71,7 +72,11 @@ def summarized(runs: xr.Dataset) -> xr.DataArray:
     return xr.DataArray(
         [[lines[label].get(column, math.nan) for column in UNITS] for label in labels],
         dims=["estimator", "statistic"],
-        coords={"estimator": labels, "statistic": list(UNITS), "unit": ("statistic", [*UNITS.values()])},
+        coords={
+            "estimator": labels,
+            "statistic": list(UNITS),
+            "unit": ("statistic", [*UNITS.values()]),
+        },
     )
 
 
@@ -102,13 +107,13 @@ def _levels(own: xr.Dataset) -> dict[str, float]:
         "elbo": _mean(_rows(own.elbo.values)),
         "log_evidence": _mean(evidence),
         "log_evidence_se": standard_error(evidence),
-        "kl": _mean(own.kl_total.values),
+        "kl": _mean(own.kl.values),
         "seconds": _mean(np.fmax.reduce(own.seconds.values, axis=1)),
         "rising": _mean(rising),
         "rising_se": standard_error(rising),
     }
-    if "exact_log_evidence" in own:
-        line["exact_log_evidence"] = _mean(_rows(own.exact_log_evidence.values))
+    if "log_evidence_exact" in own:
+        line["log_evidence_exact"] = _mean(_rows(own.log_evidence_exact.values))
     return line | {n: _mean(own[n].values) for n in ("own_bound", "active_units", "ms_per_step")}
 
 
@@ -123,8 +128,7 @@ def _at_seconds(own: xr.Dataset, moments: Array) -> Array:
     return _by_seed(read_at, own.seconds.values, own.curve.values, moments)
 
 
-def _by_seed(read: object, *arrays: Array) -> Array:
-    assert callable(read)
+def _by_seed(read: Callable[..., Array], *arrays: Array) -> Array:
     return np.stack([read(*each) for each in zip(*arrays, strict=True)])
 
 

@@ -9,9 +9,10 @@ import pyro.infer
 from pyro.infer.enum import get_importance_trace
 from torch import Tensor, nn
 
+from ppvae.draws import drawn_terms
 from ppvae.pair import Pair
 from ppvae.scope import Program
-from ppvae.terms import LogTerms, drawn_terms
+from ppvae.terms import LogTerms
 
 __all__ = ["BoundKind", "Estimator"]
 

@@ -103,7 +103,7 @@ class Coordinates:
 
 
 def activity(loc: Tensor, noise: Tensor) -> Tensor:
-    r"""Variance over rows of the mean of q(z|x), by coordinate, (D,).
+    r"""Variance over rows of the mean of q(z|x), by coordinate, (D,); nan for one row.
 
     .. math:: A_i = \mathrm{Var}_x (E_{q(z|x)} [z_i])
 
@@ -116,6 +116,8 @@ def activity(loc: Tensor, noise: Tensor) -> Tensor:
     Source: Burda, Grosse & Salakhutdinov (2016), arXiv:1509.00519, whose A is above 0.01 where a
     coordinate is active.
     """
+    if len(loc) == 1:
+        return torch.full_like(loc[0], math.nan)
     return loc.var(0) - noise.mean(0)
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ppvae.evaluate.coordinates import ACTIVE, Coordinate, activity, labels_of
 from ppvae.evaluate.held_out import HeldOut, held_out
-from ppvae.evaluate.scoring import FLOATS, Scored, look, pieces, refuse_outside, scored
+from ppvae.evaluate.scoring import FLOATS, Scored, look, pieces, refuse_wrong, scored
 from ppvae.experiment import Experiment
 from ppvae.named import name_of
 from ppvae.pair import Batch, Pair
@@ -103,7 +103,7 @@ def evaluate(
         parts = []
         for start in range(0, len(rows), size.rows):
             batch = _rows(pair, rows, start, start + size.rows, device)
-            refuse_outside(pair, batch)
+            refuse_wrong(pair, batch)
             part = scored(pair, batch, known, num_particles, size.draws)
             if exact is not None and known.has_evidence:
                 part.values["log_evidence_exact"] = _exact(exact, batch)

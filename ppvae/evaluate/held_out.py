@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +17,8 @@ from ppvae.scope import Program
 __all__ = ["HeldOut", "held_out"]
 
 
-class HeldOut(NamedTuple):
+@dataclass(frozen=True)
+class HeldOut:
     """Rows with their numbers in the data set.
 
     Attributes:
@@ -67,7 +69,8 @@ def held_out(run: Any, data: Any, split: str) -> HeldOut:
     attrs = {"data": "", "split": "", "binarize": ""}
     if isinstance(data, Data):
         attrs = {"data": data.name, "split": split, "binarize": data.binarize}
-        data = data.splits[split]
+        # Whatever the pair says of its dtype, a data set has none of its own.
+        data = data.to(data.train["x"].device, torch.get_default_dtype()).splits[split]
     args, fields = as_batch(data)
     named = dict(fields) | {"x" if i == 0 else f"argument {i + 1}": a for i, a in enumerate(args)}
     x = named.get("x")

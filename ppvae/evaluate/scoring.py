@@ -7,17 +7,18 @@ from typing import NamedTuple
 
 import pyro
 import torch
+from pyro.poutine.util import prune_subsample_sites
 from torch import Tensor
 
-from ppvae.check import outside_support
+from ppvae.check import enumerated_dims, site_problems
 from ppvae.evaluate.coordinates import Coordinate, Coordinates
 from ppvae.evaluate.evidence import estimate_evidence, mean_over_draws
 from ppvae.evaluate.quantities import Quantities, quantities_of, scores
 from ppvae.pair import Batch, Pair
 from ppvae.terms import LogTerms
-from ppvae.tracing import rehearsal, trace_pair
+from ppvae.tracing import Traces, rehearsal, trace_pair
 
-__all__ = ["FLOATS", "Pieces", "Scored", "look", "pieces", "refuse_outside", "scored"]
+__all__ = ["FLOATS", "Pieces", "Scored", "look", "pieces", "refuse_wrong", "scored"]
 
 # Numbers in a tensor of x at the draws and rows that are scored at once. On a CPU what stays in
 # the cache is scored twice as fast; a GPU wants long tensors, and 2^24 are 64 MiB in float32.
@@ -58,18 +59,23 @@ def look(pair: Pair, batch: Batch, num_rows: int, num_particles: int) -> tuple[Q
             with pyro.validation_enabled(False):
                 traces = trace_pair(pair, batch, 1)
                 terms = LogTerms(pair, batch, traces, 1)
-        except RuntimeError as error:
-            what = str(error).strip().splitlines()[0]
-            raise ValueError(f"the pair must run on rows of this shape; got {what}.") from error
+        except (ValueError, RuntimeError, IndexError) as error:
+            # Pyro adds a table of shapes to whatever a program raises.
+            what = " ".join(str(error).split("Trace Shapes:")[0].split())
+            if not isinstance(error, ValueError):
+                what = f"the pair must run on rows of this shape; got {what}."
+            raise ValueError(what) from error
         if terms.batch_size != num_rows:
             raise ValueError(
                 f"the data plate must hold the rows of the batch, {num_rows}; "
                 f"got {terms.batch_size}."
             )
+        _refuse_sites(traces[0])
         known = quantities_of(traces[0], terms)
-        scores(terms, known)
-        # Now with shapes and parameters checked by Pyro, unless its user has switched that off.
-        trace_pair(pair, batch, min(2, num_particles))
+        with pyro.validation_enabled(False):
+            scores(terms, known)
+            # Now it is known whether the pair can draw two at once.
+            trace_pair(pair, batch, min(2, num_particles))
     labels = max(term.numel() for term in terms.likelihood.values()) // num_rows
     args, fields = batch
     tensors = [v for v in (*args, *fields.values()) if isinstance(v, Tensor)]
@@ -93,18 +99,23 @@ def pieces(pair: Pair, num_rows: int, num_particles: int, at_once: int) -> Piece
     return Pieces(draws, min(num_rows, max(1, at_once // draws)))
 
 
-def refuse_outside(pair: Pair, batch: Batch) -> None:
+def refuse_wrong(pair: Pair, batch: Batch) -> None:
     """Refuse rows that the likelihood gives no density to, such as grey ones under a Bernoulli.
 
     Raises:
-        ValueError: an observed value lies outside of the support of its distribution.
+        ValueError: an observed value lies outside of the support of its distribution, or a site
+            has dimensions that are not plates.
     """
     with rehearsal(pair, batch), pyro.validation_enabled(False):
-        model, _ = trace_pair(pair, batch, 1)[0]
-    for name, site in model.nodes.items():
-        if site["type"] == "sample" and site["is_observed"]:
-            for problem in outside_support("model", name, site):
-                raise ValueError(problem)
+        _refuse_sites(trace_pair(pair, batch, 1)[0])
+
+
+def _refuse_sites(traces: Traces) -> None:
+    for role, trace in zip(("model", "guide"), traces, strict=True):
+        for name, site in prune_subsample_sites(trace).nodes.items():
+            if site["type"] == "sample":
+                for problem in site_problems(role, name, site, enumerated_dims(traces)):
+                    raise ValueError(problem)
 
 
 def scored(pair: Pair, batch: Batch, known: Quantities, num_particles: int, draws: int) -> Scored:

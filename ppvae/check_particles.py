@@ -1,0 +1,53 @@
+"""Whether particles drawn together score as each does alone."""
+
+from __future__ import annotations
+
+import warnings
+
+import torch
+from torch import Tensor, nn
+
+from ppvae.pair import Batch, Pair
+from ppvae.terms import LogTerms
+from ppvae.tracing import rehearsal, trace_pair
+
+__all__ = ["mixed_particles"]
+
+
+def mixed_particles(pair: Pair, batch: Batch) -> list[str]:
+    """Log-densities of two particles drawn together, against the same two one by one."""
+    modules = [module for each in pair.modules.values() for module in each.modules()]
+    modes = {module: module.training for module in modules}
+    vectorized = pair.scope.vectorized
+    pair.train(False)
+    try:
+        with rehearsal(pair, batch), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            _make_uneven(modules)
+            together = LogTerms(pair, batch, trace_pair(pair, batch, 2), 2)
+            if pair.scope.vectorized is False:
+                return []
+            alone = together.one_by_one()
+    finally:
+        # Whoever draws several particles finds out again, and says so if it must loop.
+        pair.scope.vectorized = vectorized
+        for module, mode in modes.items():
+            module.training = mode
+    for kind in ("likelihood", "prior", "posterior"):
+        for name, term in getattr(together, kind).items():
+            other = getattr(alone, kind)[name]
+            size = torch.maximum(term.abs(), other.abs()).clamp(min=1.0)
+            if bool(((term - other).abs() > 1e-3 * size).any()):
+                return [
+                    f"site '{name}' must score two particles as it scores each alone; it does not "
+                    "(a layer mixes particles or rows, such as BatchNorm1d on (K, B, D))."
+                ]
+    return []
+
+
+def _make_uneven(modules: list[nn.Module]) -> None:
+    """Give batch norms running means as after training: new ones treat all features alike."""
+    for module in modules:
+        mean = getattr(module, "running_mean", None)
+        if isinstance(mean, Tensor):
+            mean.copy_(torch.linspace(-1.0, 1.0, mean.numel()))

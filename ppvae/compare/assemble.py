@@ -1,0 +1,120 @@
+"""The numbers of all runs in one dataset."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pyro
+import torch
+import xarray as xr
+
+from ppvae.compare.measure import CURVE_PARTICLES
+from ppvae.compare.plan import Entry
+from ppvae.compare.summary import CONFIDENCE, summarized
+from ppvae.diagnose import NotFiniteError
+from ppvae.named import name_of, pyro_name
+
+__all__ = ["assembled"]
+
+_WORDS = {
+    "curve": "log p(x) of validation rows while training, by importance weighting",
+    "log_evidence": "log p(x) of test rows by importance weighting",
+    "log_evidence_se": "its standard error over draws",
+    "log_evidence_exact": "log p(x) of test rows, exact",
+    "elbo": "evidence lower bound of test rows",
+    "own_bound": "the estimator's own bound, mean over test rows",
+    "kl": "KL(q(z|x) || p(z)), mean over test rows",
+    "kl_by_dim": "the same by coordinate of the code",
+}
+_UNITS = {"step": "steps", "seconds": "s of training, without evaluation", "ms_per_step": "ms"}
+
+
+def assembled(
+    planned: Sequence[Entry],
+    seeds: Sequence[int],
+    found: Mapping[tuple[str, int], xr.Dataset],
+    failures: Sequence[str],
+    num_particles: int,
+) -> xr.Dataset:
+    """A dataset of all runs by estimator and seed, with their summary.
+
+    Args:
+        planned: the lines of the table.
+        seeds: of the runs.
+        found: what was measured, by label and seed; a run without a finite end is not there.
+        failures: what happened to those, in words.
+        num_particles: K of the estimate of log p(x) on test rows.
+
+    Raises:
+        NotFiniteError: no run came to a finite end.
+    """
+    if not found:
+        raise NotFiniteError(f"no run came to a finite end: {failures[0]}")
+    by_estimator = []
+    for entry in planned:
+        model = next(
+            (v for (label, _), v in found.items() if label == entry.label),
+            next(iter(found.values())),
+        )
+        nothing = xr.full_like(model, np.nan)
+        of_seeds = [found.get((entry.label, seed), nothing) for seed in seeds]
+        by_estimator.append(xr.concat(of_seeds, _index("seed", seeds), join="outer"))
+    labels = _index("estimator", [entry.label for entry in planned])
+    runs = xr.concat(by_estimator, labels, join="outer", data_vars="all")
+    described = _described(planned) | {"data": _what_is_scored(planned, found)}
+    runs = runs.assign_coords({name: ("estimator", texts) for name, texts in described.items()})
+    for name in runs:
+        runs[name].attrs = {"units": _UNITS.get(str(name), "nats per datum")}
+        if name in _WORDS:
+            runs[name].attrs["long_name"] = _WORDS[str(name)]
+    runs.attrs = _circumstances(num_particles) | {"failures": "\n".join(failures)}
+    return runs.assign(summary=summarized(runs))
+
+
+def _index(name: str, values: Sequence[int] | Sequence[str]) -> xr.DataArray:
+    return xr.DataArray(list(values), dims=[name], name=name)
+
+
+def _described(planned: Sequence[Entry]) -> dict[str, list[str]]:
+    """What is known of each line in words."""
+    return {
+        "experiment": [entry.recipe.name for entry in planned],
+        "options": [json.dumps(dict(entry.recipe.options)) for entry in planned],
+        "name": [name_of(entry.estimator) for entry in planned],
+        "in_pyro": [pyro_name(entry.estimator) for entry in planned],
+        "data_words": [entry.data.describe() for entry in planned],
+    }
+
+
+def _what_is_scored(
+    planned: Sequence[Entry], found: Mapping[tuple[str, int], xr.Dataset]
+) -> list[str]:
+    """Equal for lines whose log p(x) can be compared.
+
+    A probability of binary rows is no density of grey ones, nor of the same rows as numbers.
+    """
+    recipes = {entry.label: entry.recipe for entry in planned}
+    kinds = {recipes[label]: each.attrs["kind"] for (label, _), each in found.items()}
+    return [
+        f"{kinds.get(entry.recipe, 'log p(x)')} of {entry.data.name}, binarize "
+        f"{entry.data.binarize}, sha256 {entry.data.fingerprint}"
+        for entry in planned
+    ]
+
+
+def _circumstances(num_particles: int) -> dict[str, str | int | float]:
+    return {
+        "num_particles": num_particles,
+        "curve_particles": CURVE_PARTICLES,
+        "confidence": CONFIDENCE,
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "pyro": pyro.__version__,
+        "machine": platform.machine(),
+        "cores": os.cpu_count() or 0,
+        "threads": torch.get_num_threads(),
+    }

@@ -1,0 +1,164 @@
+"""A comparison to read: as rows, as text for a terminal or a log, as HTML for a notebook."""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+import math
+from collections.abc import Mapping, Sequence
+
+import xarray as xr
+from rich import box
+from rich.table import Table
+
+from ppvae.compare.summary import UNITS, groups
+from ppvae.intervals import Interval
+
+__all__ = ["as_csv", "as_html", "caption", "rows", "tables"]
+
+Row = dict[str, str | float]
+
+_WORDS = ("experiment", "estimator", "in_pyro")
+_EQUAL_SECONDS = "difference_at_equal_seconds"
+
+
+def rows(dataset: xr.Dataset) -> list[Row]:
+    """One row for each estimator: its name, its name in Pyro, and its statistics."""
+    summary = dataset["summary"]
+    found = []
+    for label in dataset["estimator"].values:
+        line = dataset.sel(estimator=label)
+        row: Row = {
+            "experiment": str(line["experiment"].item()),
+            "estimator": str(line["name"].item()),
+            "in_pyro": str(line["in_pyro"].item()),
+        }
+        row |= {name: float(summary.sel(estimator=label, statistic=name)) for name in UNITS}
+        found.append(row)
+    return found
+
+
+def as_csv(table: Sequence[Row]) -> str:
+    """The rows as CSV; what is not known is empty."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(table[0]), lineterminator="\n")
+    writer.writeheader()
+    for row in table:
+        writer.writerow({name: "" if _is_nan(value) else value for name, value in row.items()})
+    return text.getvalue()
+
+
+def tables(table: Sequence[Row]) -> list[Table]:
+    """Two tables for a terminal: what was reached, and how."""
+    reached = {
+        "estimator": _name(table),
+        "own bound": [_number(row["own_bound"]) for row in table],
+        "ELBO": [_number(row["elbo"]) for row in table],
+        "log p(x) ± s.e.": [_pair(row, "log_evidence") for row in table],
+        "exact": [_number(row["log_evidence_exact"]) for row in table],
+        "difference at equal steps": [_interval(row, "difference") for row in table],
+        "at equal seconds": [_interval(row, _EQUAL_SECONDS) for row in table],
+    }
+    cost = {
+        "estimator": _name(table),
+        "in Pyro": [str(row["in_pyro"]) for row in table],
+        "KL": [_number(row["kl"]) for row in table],
+        "active": [_number(row["active_units"], 1) for row in table],
+        "last tenth ± s.e.": [_pair(row, "rising", "+") for row in table],
+        "ms/step": [_number(row["ms_per_step"]) for row in table],
+        "seconds": [_number(row["seconds"], 1) for row in table],
+    }
+    if not any(reached["exact"]):
+        del reached["exact"]
+    return [_drawn(reached), _drawn(cost)]
+
+
+def caption(dataset: xr.Dataset) -> str:
+    """What the columns are, in a few sentences."""
+    attrs, sentences = dataset.attrs, []
+    many = len(groups(dataset)) > 1
+    for names in groups(dataset):
+        own = dataset.sel(estimator=names)
+        first = own.isel(estimator=0)
+        rows_of = {
+            n: int(
+                own[v]
+                .notnull()
+                .any(["estimator", "seed"])
+                .any("point" if v == "curve" else [])
+                .sum()
+            )
+            for n, v in (("test", "log_evidence"), ("valid", "curve"))
+        }
+        moment = float(own["summary"].sel(statistic="equal_seconds")[0])
+        where = f"{str(first['data_words'].item()).split(':')[0]}: " if many else ""
+        sentences.append(
+            f"{where}log p(x) by importance weighting with {attrs['num_particles']:,} draws on "
+            f"{rows_of['test']:,} test rows, s.e. over seeds and rows."
+        )
+        if len(names) > 1:
+            sentences.append(
+                f"Differences in log p(x) to {names[0]}, paired by seed and row, with intervals "
+                f"that hold together at {attrs['confidence']:.0%} "
+                f"({len(names) - 1} comparisons, Bonferroni); "
+                f"at equal seconds ({moment:.1f} s of training) from the curves: "
+                f"{rows_of['valid']:,} validation rows, {attrs['curve_particles']} draws."
+            )
+    sentences.append(
+        "All in nats per datum; KL summed over the code, active: its coordinates whose mean "
+        "moves with x; last tenth: how much log p(x) of the validation rows rose in it."
+    )
+    return " ".join(sentences)
+
+
+def as_html(table: Sequence[Row], texts: Sequence[str]) -> str:
+    """The rows as an HTML table, and paragraphs below it."""
+    names = [name for name in table[0] if not all(_is_nan(row[name]) for row in table)]
+    head = "".join(f"<th>{html.escape(name.replace('_', ' '))}</th>" for name in names)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{html.escape(_cell(row[name]))}</td>" for name in names) + "</tr>"
+        for row in table
+    )
+    below = "".join(f"<p>{html.escape(text)}</p>" for text in texts if text)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{below}"
+
+
+def _drawn(columns: Mapping[str, Sequence[str]]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in columns:
+        words = name in ("estimator", "in Pyro")
+        table.add_column(name, justify="left" if words else "right", overflow="fold")
+    for line in zip(*columns.values(), strict=True):
+        table.add_row(*line)
+    return table
+
+
+def _name(table: Sequence[Row]) -> list[str]:
+    several = len({row["experiment"] for row in table}) > 1
+    return [
+        f"{row['experiment']} {row['estimator']}" if several else f"{row['estimator']}"
+        for row in table
+    ]
+
+
+def _interval(row: Row, name: str) -> str:
+    value, low, high = (float(row[each]) for each in (name, f"{name}_low", f"{name}_high"))
+    return "" if math.isnan(value) else str(Interval(value, low, high))
+
+
+def _pair(row: Row, name: str, sign: str = "") -> str:
+    value, error = float(row[name]), float(row[f"{name}_se"])
+    return f"{value:{sign}.2f} ± {error:.2f}"
+
+
+def _number(value: str | float, digits: int = 2) -> str:
+    return "" if _is_nan(value) else f"{value:.{digits}f}"
+
+
+def _cell(value: str | float) -> str:
+    return value if isinstance(value, str) else _number(value)
+
+
+def _is_nan(value: str | float) -> bool:
+    return isinstance(value, float) and math.isnan(value)
