@@ -1,24 +1,35 @@
 """Latent-variable models on Pyro: a model, a guide, an objective, and the truth beside them."""
 
-from ppvae.check import Report, check
-from ppvae.codes import encode, reconstruct
-from ppvae.diagnose import NotFiniteError
-from ppvae.draws import log_terms
-from ppvae.estimators import ELBO, IWAE, Estimator, Renyi
-from ppvae.experiment import Experiment
-from ppvae.fit import fit
-from ppvae.generate import generate, sample
-from ppvae.latents import interpolate, latent_map, manifold
-from ppvae.pair import Pair
-from ppvae.run import Run
-from ppvae.runs import load_run, resume
-from ppvae.svi import SVI
-from ppvae.terms import LogTerms
+from __future__ import annotations
+
+import importlib
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ppvae.check import Report, check
+    from ppvae.codes import encode, reconstruct
+    from ppvae.compare import Comparison, compare
+    from ppvae.diagnose import NotFiniteError
+    from ppvae.draws import log_terms
+    from ppvae.estimators import ELBO, IWAE, Estimator, Renyi
+    from ppvae.evaluate import evaluate
+    from ppvae.experiment import Experiment
+    from ppvae.fit import fit
+    from ppvae.generate import generate, sample
+    from ppvae.latents import interpolate, latent_map, manifold
+    from ppvae.pair import Pair
+    from ppvae.run import Run
+    from ppvae.runs import load_run, resume
+    from ppvae.svi import SVI
+    from ppvae.terms import LogTerms
 
 __all__ = [
     "ELBO",
     "IWAE",
     "SVI",
+    "Comparison",
     "Estimator",
     "Experiment",
     "LogTerms",
@@ -28,7 +39,9 @@ __all__ = [
     "Report",
     "Run",
     "check",
+    "compare",
     "encode",
+    "evaluate",
     "fit",
     "generate",
     "interpolate",
@@ -40,3 +53,40 @@ __all__ = [
     "resume",
     "sample",
 ]
+
+# Where the names are. They are imported when they are used: torch and Pyro take seconds to
+# import, and the command line has something to say before.
+_HOMES = {
+    "check": "Report check",
+    "codes": "encode reconstruct",
+    "compare": "Comparison compare",
+    "diagnose": "NotFiniteError",
+    "draws": "log_terms",
+    "estimators": "ELBO IWAE Estimator Renyi",
+    "evaluate": "evaluate",
+    "experiment": "Experiment",
+    "fit": "fit",
+    "generate": "generate sample",
+    "latents": "interpolate latent_map manifold",
+    "pair": "Pair",
+    "run": "Run",
+    "runs": "load_run resume",
+    "svi": "SVI",
+    "terms": "LogTerms",
+}
+_HOME = {name: f"ppvae.{home}" for home, names in _HOMES.items() for name in names.split()}
+
+
+class _OnDemand(ModuleType):
+    """A package whose names are found when asked for, before modules that are called the same."""
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in _HOME:
+            return getattr(importlib.import_module(_HOME[name]), name)
+        return super().__getattribute__(name)
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *__all__})
+
+
+sys.modules[__name__].__class__ = _OnDemand

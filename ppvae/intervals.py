@@ -22,15 +22,18 @@ class Interval(NamedTuple):
     high: float
 
     def __str__(self) -> str:
-        ends = [abs(end) for end in self if end]
-        value, low, high = (decimal(each, min(ends, default=1.0), "+") for each in self)
+        # The end nearer to zero is what a claim rests on: it must not read as zero.
+        least, most = sorted((abs(self.low), abs(self.high)))
+        like = least if self.low * self.high > 0 else most
+        value, low, high = (decimal(each, like, "+") for each in self)
         return value if math.isnan(self.low) else f"{value} [{low}, {high}]"
 
 
 def decimal(value: float, like: float, sign: str = "") -> str:
-    """A number with two decimals, or with as many as show two figures of another number."""
-    figures = 1 - math.floor(math.log10(abs(like))) if like and math.isfinite(like) else 2
-    return f"{value:{sign}.{min(max(2, figures), 6)}f}"
+    """A number with two decimals, or with as many as show two figures of another small one."""
+    small = 0 < abs(like) < 0.005
+    digits = min(1 - math.floor(math.log10(abs(like))), 6) if small else 2
+    return f"{value:{sign}.{digits}f}"
 
 
 def paired_interval(differences: Array, confidence: float = 0.95) -> Interval:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from ppvae.optimizer import Optim, in_words
 from ppvae.pair import Pair
 from ppvae.run import SETTINGS
 from ppvae.settings import Settings
+from ppvae.threads import cpu_threads
 from ppvae.training import Watch
 
 __all__ = [
@@ -171,18 +172,11 @@ def resumed_settings(kept: Settings, asked: Settings) -> Settings:
     return replace(kept, epochs=asked.epochs, steps=asked.steps)
 
 
-@contextlib.contextmanager
-def on_threads(plan: Plan) -> Iterator[None]:
+def on_threads(plan: Plan) -> contextlib.AbstractContextManager[None]:
     """On the CPU threads of a plan, or on as many as the run to be resumed began with.
 
     Another number of threads rounds differently.
     """
-    before, threads = torch.get_num_threads(), plan.threads
     if plan.resume and plan.home is not None:
-        threads = Settings.read(plan.home / SETTINGS).threads
-    if threads is not None:
-        torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+        return cpu_threads(Settings.read(plan.home / SETTINGS).threads)
+    return cpu_threads(plan.threads)

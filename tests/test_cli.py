@@ -9,15 +9,9 @@ import pytest
 import torch
 import xarray as xr
 
-import ppvae
 from ppvae.checkpoint import Checkpoint
 from ppvae.cli import main
-from ppvae.cli.compare import ESTIMATORS
-from ppvae.cli.outline import outlines
 from ppvae.compare import Comparison
-from ppvae.compare.plan import default_estimators
-from ppvae.experiment import built_in, find_recipe
-from ppvae.named import NAMES, name_of
 
 SMALL = ["--hidden", "8", "--latent-dim", "2"]
 TENTH = ["--steps", "2", "--quick"]
@@ -161,42 +155,6 @@ def test_compare_ends_with_the_verdict(capsys):
     assert out.split("\n\n")[-1].split() == said_last.split()
 
 
-def test_the_first_line_names_the_estimators_that_compare_would_take():
-    assert [name_of(each) for each in default_estimators()] == list(ESTIMATORS)
-
-
-def test_list_names_all_there_is(capsys):
-    out = said(capsys, "list")
-    for name in [*built_in(), *ppvae.data.NAMES, *NAMES]:
-        assert f"  {name} " in out
-    assert max(map(len, out.splitlines())) <= 100
-
-
-def test_outlines_say_what_running_the_files_says():
-    for each in outlines():
-        recipe = find_recipe(each.name)
-        assert (each.name, each.summary, each.data) == (
-            recipe.name,
-            recipe.summary,
-            recipe.data.name,
-        )
-    assert [each.name for each in outlines()] == built_in()
-
-
-@pytest.mark.parametrize("name", built_in())
-@pytest.mark.parametrize("verb", ["fit", "compare", "check"])
-def test_help_has_every_option_of_an_experiment(verb, name, capsys):
-    out = said(capsys, verb, name, "--help")
-    for option in find_recipe(name).schema.values():
-        assert f"--{option.name.replace('_', '-')}" in out
-        assert f"(default: {option.default})" in " ".join(out.split())
-
-
-@pytest.mark.parametrize("verb", ["fit", "compare", "evaluate", "sample", "check"])
-def test_every_verb_has_quick(verb, capsys):
-    assert "--quick" in said(capsys, verb, "--help")
-
-
 def test_a_pair_of_ones_own_works_from_another_folder(tmp_path, monkeypatch, capsys):
     Path("my_pair.py").write_text(OWN_PAIR)
     assert "of the code; 50 % of the rows fit" in said(capsys, "fit", "my_pair.py", "--help")
@@ -249,16 +207,6 @@ def test_a_fault_of_the_program_keeps_its_traceback(monkeypatch):
     monkeypatch.setattr("ppvae.cli.fit.only_one", lambda words: None + 1)
     with pytest.raises(TypeError, match="unsupported operand"):
         main(["fit"])
-
-
-@pytest.mark.parametrize("words", [[], ["--help"], ["fit", "--help"], ["--version"], ["fti"]])
-def test_torch_is_not_imported_to_print_help(words):
-    code = (
-        "import sys; from ppvae.cli import main; main(sys.argv[1:]); "
-        "sys.exit(7 * bool({'torch', 'pyro', 'numpy'} & sys.modules.keys()))"
-    )
-    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, check=False)
-    assert done.returncode == 0
 
 
 def test_a_reader_that_goes_away_is_no_error():

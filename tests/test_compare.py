@@ -1,6 +1,8 @@
 """A comparison in earnest: small runs on real digits, and refusals."""
 
+import contextlib
 import csv
+import io
 import itertools
 import math
 
@@ -10,17 +12,20 @@ import pytest
 import torch
 import xarray as xr
 
-from ppvae import ELBO, IWAE, Estimator, Experiment, NotFiniteError
+from ppvae import ELBO, IWAE, Estimator, Experiment, NotFiniteError, Pair
 from ppvae.compare import Comparison, compare
+from ppvae.compare.measure import CURVE_PARTICLES, HeldOut
 from ppvae.compare.plan import entries
 from ppvae.data import load
+from ppvae.evaluate import evaluate
 from ppvae.experiment import find_recipe
 from ppvae.guides import DeltaGuide
 from ppvae.models import LinearGaussian
 
 SEEDS = (0, 1)
 SMALL = {"seeds": SEEDS, "epochs": 3, "points": 3, "num_particles": 50, "device": "cpu"}
-TWO = {"estimators": [ELBO(), IWAE(5)], "progress": False}
+SHORT = SMALL | {"epochs": None, "steps": 3, "progress": False}
+BOTH = [ELBO(), IWAE(5)]
 
 
 @pytest.fixture(scope="module")
@@ -30,9 +35,11 @@ def digits():
 
 @pytest.fixture(scope="module")
 def comparison(digits, tmp_path_factory):
+    """A comparison, its folder, and what was said meanwhile."""
     folder = tmp_path_factory.mktemp("comparison")
-    found = compare(find_recipe("vae"), digits, **SMALL, **TWO, folder=folder)
-    return found, folder
+    with contextlib.redirect_stderr(io.StringIO()) as said:
+        found = compare(find_recipe("vae"), digits, **SMALL, estimators=BOTH, folder=folder)
+    return found, folder, said.getvalue().splitlines()
 
 
 def exact(data) -> Experiment:
@@ -82,18 +89,21 @@ def test_the_held_out_curves_of_a_seed_start_at_the_same_point(comparison):
     assert (start.isel(seed=0) != start.isel(seed=1)).any()
 
 
-def test_the_held_out_curve_ends_near_the_final_estimate_on_the_same_rows(digits):
-    data = type(digits)(digits.source, digits.train, digits.valid, digits.valid, grey=digits.grey)
-    found = compare(find_recipe("vae"), data, **SMALL, **TWO).dataset.isel(estimator=0)
-    difference = (found["curve"].isel(point=-1).values - found["log_evidence"].values).mean()
-    errors = math.hypot(*(found["log_evidence_se"].values**2).sum(1) ** 0.5) / 400
-    assert abs(difference) < 5 * errors + 0.1
+def test_a_point_of_the_held_out_curve_is_the_estimate_of_evaluate(digits):
+    experiment = find_recipe("vae").function(digits)
+    pair = Pair(experiment.model, experiment.guide)
+    held_out = HeldOut(digits.valid)
+    with torch.no_grad():
+        mean = held_out(pair)["held_out"]
+    found = evaluate(pair, digits, split="valid", num_particles=CURVE_PARTICLES, seed=1)
+    error = math.sqrt(2) * float(found["log_evidence_mean_draws_se"])
+    assert abs(mean - float(found["log_evidence_mean"])) < 5 * error
 
 
 def test_with_the_exact_posterior_every_column_is_log_p_x(digits):
     data = load("digits", binarize="none")
     estimators = [pyro.infer.Trace_ELBO(), ELBO(2), IWAE(5)]
-    found = compare(exact, data, **SMALL | {"epochs": 2}, estimators=estimators, progress=False)
+    found = compare(exact, data, **SHORT, estimators=estimators)
     for row in found.table():
         for name in ("own_bound", "elbo", "log_evidence"):
             assert row[name] == pytest.approx(row["log_evidence_exact"], abs=1e-8)
@@ -101,7 +111,7 @@ def test_with_the_exact_posterior_every_column_is_log_p_x(digits):
 
 def test_the_estimate_on_linear_gaussian_lies_at_or_below_the_exact_log_p_x():
     recipe = find_recipe("linear-gaussian")
-    found = compare(recipe, load(recipe.data), **SMALL, **TWO)
+    found = compare(recipe, load(recipe.data), **SHORT, estimators=BOTH)
     dataset = found.dataset
     above = dataset["log_evidence"] - dataset["log_evidence_exact"]
     error = np.sqrt((dataset["log_evidence_se"] ** 2).sum("row")) / dataset.sizes["row"]
@@ -110,7 +120,7 @@ def test_the_estimate_on_linear_gaussian_lies_at_or_below_the_exact_log_p_x():
 
 
 def test_the_table_survives_as_csv(comparison):
-    found, folder = comparison
+    found, folder, *_ = comparison
     with (folder / "table.csv").open() as file:
         read = list(csv.DictReader(file))
     for row, kept in zip(found.table(), read, strict=True):
@@ -122,7 +132,7 @@ def test_the_table_survives_as_csv(comparison):
 
 
 def test_the_whole_comparison_survives_as_netcdf_that_xarray_opens_alone(comparison):
-    found, folder = comparison
+    found, folder, *_ = comparison
     with xr.open_dataset(folder / "results.nc") as opened:
         xr.testing.assert_identical(opened.load(), found.dataset)
         again = Comparison(opened)
@@ -130,19 +140,19 @@ def test_the_whole_comparison_survives_as_netcdf_that_xarray_opens_alone(compari
 
 
 def test_pictures_of_curves_and_samples_are_kept(comparison):
-    _, folder = comparison
+    _, folder, *_ = comparison
     for name in ("comparison.png", "samples.png"):
         assert (folder / name).read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_last_line_of_the_text_is_the_verdict(comparison):
-    found, folder = comparison
+    found, folder, *_ = comparison
     text = (folder / "comparison.txt").read_text()
     assert " ".join(text.split()).endswith(" ".join(found.verdict.split()))
 
 
 def test_a_notebook_shows_every_estimator_and_the_verdict(comparison):
-    found, _ = comparison
+    found = comparison[0]
     html = found._repr_html_()
     assert html.count("<tr>") == 1 + len(found.table())
     assert found.verdict in html
@@ -161,8 +171,7 @@ def test_the_same_experiments_on_the_same_data_share_one_first_estimator(digits)
     def smaller(data):
         return find_recipe("vae").function(data, latent_dim=1, hidden=10)
 
-    arguments = SMALL | {"epochs": 1}
-    found = compare([small, smaller], digits, **arguments, estimators=[ELBO()], progress=False)
+    found = compare([small, smaller], digits, **SHORT, estimators=[ELBO()])
     labels = list(found.dataset["estimator"].values)
     assert labels == ["small elbo", "smaller elbo"]
     assert [math.isnan(row["difference"]) for row in found.table()] == [True, False]
@@ -171,10 +180,8 @@ def test_the_same_experiments_on_the_same_data_share_one_first_estimator(digits)
 
 def test_experiments_on_other_data_get_a_verdict_each(digits):
     recipe = find_recipe("linear-gaussian")
-    arguments = SMALL | {"epochs": 1}
-    found = compare(
-        [find_recipe("vae"), recipe], [digits, load(recipe.data)], **arguments, **TWO
-    )
+    data = [digits, load(recipe.data)]
+    found = compare([find_recipe("vae"), recipe], data, **SHORT, estimators=BOTH)
     assert len(found.verdict.splitlines()) == 2
     assert set(found.figures()) == {"comparison-vae", "comparison-linear-gaussian", "samples"}
     exact_values = [row["log_evidence_exact"] for row in found.table()]
@@ -183,39 +190,51 @@ def test_experiments_on_other_data_get_a_verdict_each(digits):
 
 def test_an_estimator_that_meets_nan_is_named_and_the_others_are_compared(digits):
     estimators = [ELBO(), Broken(), IWAE(5)]
-    found = compare(
-        find_recipe("vae"), digits, **SMALL | {"epochs": 1}, estimators=estimators, progress=False
-    )
-    assert "Broken(num_particles=1) has no finite result." in found.verdict or (
-        "Broken() has no finite result." in found.verdict
-    )
+    found = compare(find_recipe("vae"), digits, **SHORT, estimators=estimators)
+    assert "Broken() has no finite result." in found.verdict
     assert len(found.failures) == len(SEEDS)
     assert not math.isnan(found.table()[2]["difference"])
 
 
 def test_nothing_is_compared_where_no_run_ends(digits):
     with pytest.raises(NotFiniteError, match="no run came to a finite end"):
-        compare(find_recipe("vae"), digits, **SMALL, estimators=[Broken()], progress=False)
+        compare(find_recipe("vae"), digits, **SHORT, estimators=[Broken()])
 
 
-def test_one_line_announces_the_job_and_one_line_tells_of_each_run(digits, capsys):
-    arguments = SMALL | {"epochs": 1}
-    compare(find_recipe("vae"), digits, **arguments, estimators=TWO["estimators"])
-    lines = capsys.readouterr().err.splitlines()
-    assert lines[0].startswith("compare: 4 runs of 11 steps (1 epochs), seeds 0, 1")
-    runs = [line.split(": log")[0] for line in lines[1:]]
-    assert runs == [
+def test_the_first_line_says_what_will_be_done(comparison):
+    assert comparison[2][0] == (
+        "compare: 4 runs of 33 steps (3 epochs), seeds 0, 1, each under elbo, iwae:5"
+    )
+
+
+def test_runs_take_turns_within_a_seed_and_each_tells_how_much_time_is_left(comparison):
+    lines = comparison[2][1:]
+    assert [line.split(": log")[0] for line in lines] == [
         "run 1/4: elbo, seed 0",
         "run 2/4: iwae:5, seed 0",
         "run 3/4: iwae:5, seed 1",
         "run 4/4: elbo, seed 1",
     ]
-    assert all("left" in line for line in lines[1:-1])
+    assert ["left" in line for line in lines] == [True, True, True, False]
+
+
+def test_quick_takes_200_steps_unless_told_otherwise(digits, capsys):
+    for steps, told in ((None, 200), (7, 7)):
+        with pytest.raises(NotFiniteError):
+            compare(
+                find_recipe("vae"),
+                digits,
+                estimators=[Broken()],
+                steps=steps,
+                quick=True,
+                seeds=[0],
+            )
+        assert f"1 runs of {told} steps" in capsys.readouterr().err
 
 
 def test_a_pair_without_a_density_is_refused(digits):
     with pytest.raises(ValueError, match=r"compare needs log p\(x\) of the test rows"):
-        compare(autoencoder, load("digits", binarize="none"), **SMALL, **TWO)
+        compare(autoencoder, load("digits", binarize="none"), **SHORT)
 
 
 @pytest.mark.parametrize(
@@ -225,24 +244,25 @@ def test_a_pair_without_a_density_is_refused(digits):
         ({"seeds": (1, 1)}, r"seeds must be at least one, each once; got \[1, 1\]"),
         ({"num_particles": 0}, "num_particles must be at least 1; got 0"),
         ({"points": 0}, "points must be at least 1; got 0"),
-        ({"epochs": 0}, "epochs must be at least 1; got 0"),
+        ({"steps": 0}, "steps must be at least 1; got 0"),
+        ({"epochs": 2, "steps": 3}, "epochs or steps must be given, not both; got 2 and 3"),
         ({"estimators": []}, "at least one experiment and one estimator; got none"),
         ({"estimators": [ELBO(), ELBO()]}, "must differ; got 'elbo' twice"),
     ],
 )
 def test_what_makes_no_comparison_is_refused(digits, arguments, message):
     with pytest.raises(ValueError, match=message):
-        compare(find_recipe("vae"), digits, **{**SMALL, **TWO, **arguments})
+        compare(find_recipe("vae"), digits, **{**SHORT, **arguments})
 
 
 def test_data_must_be_one_or_one_for_each_experiment(digits):
     with pytest.raises(ValueError, match="one for each of 1 experiments; got 2"):
-        compare(find_recipe("vae"), [digits, digits], **SMALL, **TWO)
+        compare(find_recipe("vae"), [digits, digits], **SHORT)
 
 
 def test_an_estimator_must_be_an_elbo(digits):
     with pytest.raises(TypeError, match="estimators must be ELBOs; got str"):
-        compare(find_recipe("vae"), digits, **SMALL, estimators=["elbo"])
+        compare(find_recipe("vae"), digits, **SHORT, estimators=["elbo"])
 
 
 def test_a_folder_that_cannot_be_written_is_refused_before_any_run(digits, tmp_path, capsys):

@@ -27,7 +27,9 @@ def made_up(runs: dict, data: dict | None = None) -> xr.Dataset:
     curve = slope[..., None, None] * clock[..., None] + spread
     final = (slope * seconds)[..., None] + spread
     per_run = {name: (("estimator", "seed"), np.zeros(shape)) for name in ("own_bound", "kl")}
-    per_run |= {n: (("estimator", "seed"), np.zeros(shape)) for n in ("active_units", "ms_per_step")}
+    per_run |= {
+        n: (("estimator", "seed"), np.zeros(shape)) for n in ("active_units", "ms_per_step")
+    }
     return xr.Dataset(
         {
             "step": (("estimator", "seed", "point"), np.broadcast_to(100 * share, clock.shape)),

@@ -164,6 +164,8 @@ def test_means_carry_the_error_over_rows_and_the_part_of_the_draws():
         assert float(found[f"{name}_mean"]) == pytest.approx(of_rows.mean(), rel=1e-12)
         expected = of_rows.std(ddof=1) / 200**0.5
         assert float(found[f"{name}_mean_se"]) == pytest.approx(expected, rel=1e-12)
+        of_draws = float((found[f"{name}_se"] ** 2).sum()) ** 0.5 / 200
+        assert float(found[f"{name}_mean_draws_se"]) == pytest.approx(of_draws, rel=1e-12)
     exact = (model.log_evidence(x).mean() - model.mean_field_gap()).item()
     assert abs(float(found["elbo_mean"]) - exact) < WITHIN * float(found["elbo_mean_draws_se"])
     assert float(found["elbo_mean_draws_se"]) < float(found["elbo_mean_se"])

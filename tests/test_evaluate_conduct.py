@@ -134,3 +134,29 @@ def test_the_summary_has_a_line_for_each_quantity_with_its_unit():
     active = int(found["active"].sum())
     assert any(line.startswith("active units") and f"{active} of 2" in line for line in lines)
     assert lines[-1] == found.attrs["note"]
+
+
+def test_bits_are_left_out_of_a_density():
+    pair = linear_pair()
+    found = evaluate((pair.model, pair.guide), torch.randn(5, 4), num_particles=2)
+    assert "bits_per_dim" not in found
+    assert "p(x|z) is a density, whose bits depend on the scale of x" in found.attrs["note"]
+
+
+def test_bits_are_counted_over_the_values_that_a_mask_leaves():
+    vae, guide = binary_vae()
+
+    def model(x, mask):
+        with rows(x):
+            z = pyro.sample("z", standard_normal(2))
+            likelihood = dist.Bernoulli(logits=vae.decoder(z)).mask(mask).to_event(1)
+            pyro.sample("x", likelihood, obs=x)
+
+    mask = torch.arange(6) < torch.tensor([[6], [3], [0]])
+    found = evaluate((model, guide), {"x": binary_rows(3) * mask, "mask": mask}, num_particles=9)
+    bits = -found["log_evidence"].values / math.log(2)
+    np.testing.assert_allclose(found["bits_per_dim"][:2], bits[:2] / [6, 3])
+    assert np.isnan(found["bits_per_dim"][2])
+    assert float(found["bits_per_dim_mean"]) == pytest.approx(
+        float(found["bits_per_dim"][:2].mean())
+    )

@@ -17,8 +17,8 @@ MAX_FILE_LINES = {"ppvae": 250, "models": 120, "guides": 120, "examples": 180, "
 
 # Lowest first; a module imports from its own layer, without cycles, and from those before it.
 LAYERS = (
-    ("networks", "distributions", "data", "generators"),
-    ("scope", "pair"),
+    ("networks", "distributions", "data", "generators", "threads"),
+    ("generators", "scope", "pair"),
     ("tracing", "sites", "closed_form", "terms", "draws"),
     ("estimators",),
     ("optimizer", "svi"),

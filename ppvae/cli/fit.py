@@ -100,6 +100,7 @@ def _begun(arguments: argparse.Namespace) -> tuple[Run, Path]:
             patience=arguments.patience,
             seed=start,
             device=arguments.device,
+            threads=arguments.threads,
             folder=folder,
         )
     return run, folder

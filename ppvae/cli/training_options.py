@@ -33,3 +33,9 @@ def add_training_options(group: argparse._ActionsContainer) -> None:
         default="auto",
         help="auto (a GPU if there is one), cpu, cuda or cuda:1 (default: auto)",
     )
+    group.add_argument(
+        "--threads",
+        type=whole,
+        metavar="N",
+        help="CPU threads; small networks run best on one (default: compare 1, fit torch's own)",
+    )

@@ -97,10 +97,10 @@ def _what_is_scored(
 
     A probability of binary rows is no density of grey ones, nor of the same rows as numbers.
     """
-    recipes = {entry.label: entry.recipe for entry in planned}
+    recipes = {entry.label: id(entry.recipe) for entry in planned}
     kinds = {recipes[label]: each.attrs["kind"] for (label, _), each in found.items()}
     return [
-        f"{kinds.get(entry.recipe, 'log p(x)')} of {entry.data.name}, binarize "
+        f"{kinds.get(id(entry.recipe), 'log p(x)')} of {entry.data.name}, binarize "
         f"{entry.data.binarize}, sha256 {entry.data.fingerprint}"
         for entry in planned
     ]

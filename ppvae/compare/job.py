@@ -22,6 +22,7 @@ from ppvae.diagnose import NotFiniteError
 from ppvae.fit import fit
 from ppvae.generate import sample
 from ppvae.run import Run
+from ppvae.threads import cpu_threads
 
 __all__ = ["compare"]
 
@@ -45,6 +46,7 @@ def compare(
     num_particles: int = 1000,
     points: int = 20,
     device: str = "auto",
+    threads: int | None = 1,
     folder: str | Path | None = None,
     quick: bool = False,
     progress: bool = True,
@@ -73,6 +75,8 @@ def compare(
         num_particles: K of the final estimate of log p(x) on the test rows, the same for all.
         points: of the held-out curves, spread over the run.
         device: "auto" (a GPU if there is one), "cpu", "cuda" or "cuda:1".
+        threads: of torch on the CPU; one, since steps are small and a second one
+            waits for whatever else the machine does, which no clock forgives.
         folder: where to write table, numbers and pictures at the end.
         quick: 200 steps unless told otherwise, and 100 draws at the end.
         progress: whether to show runs as they end.
@@ -88,21 +92,24 @@ def compare(
     """
     planned = entries(experiments, data, estimators)
     _refuse(seeds, num_particles=num_particles, points=points, epochs=epochs, steps=steps)
+    if epochs is not None and steps is not None:
+        raise ValueError(f"epochs or steps must be given, not both; got {epochs} and {steps}.")
     if folder is not None:
         _refuse_folder(Path(folder))
     if quick:
         num_particles = min(num_particles, _QUICK_PARTICLES)
         steps = _QUICK_STEPS if steps is None and epochs is None else steps
     asked: dict[str, Any] = {"epochs": epochs, "steps": steps, "batch_size": batch_size}
-    asked |= {"lr": lr, "clip_norm": clip_norm, "device": device}
+    asked |= {"lr": lr, "clip_norm": clip_norm, "device": device, "threads": threads}
     lengths = {each.label: Length.of(each, seeds[0], asked, points) for each in planned}
     if progress:
         print(_opening(planned, list(lengths.values()), seeds), file=sys.stderr, flush=True)
     job = _Job(planned, lengths, seeds, asked, num_particles)
-    costs = job.warm_up()
-    with RunsProgress(costs, len(seeds), progress) as shown:
-        job.run(shown)
-    comparison = Comparison(job.dataset(), job.samples)
+    with cpu_threads(threads):
+        costs = job.warm_up()
+        with RunsProgress(costs, len(seeds), progress) as shown:
+            job.run(shown)
+        comparison = Comparison(job.dataset(), job.samples)
     if folder is not None:
         comparison.save(folder)
     return comparison
@@ -133,7 +140,7 @@ class _Job:
         costs = dict.fromkeys(self._lengths, 1.0)
         # Once more for the first: what the process does only once is in its first numbers.
         for entry in [self._planned[0], *self._planned]:
-            few = {**self._asked, "steps": _WARM_UP_STEPS}
+            few = {**self._asked, "epochs": None, "steps": _WARM_UP_STEPS}
             try:
                 run, _ = _trained(entry, self._seeds[0], few, watch_every=1, num_particles=2)
             except NotFiniteError:

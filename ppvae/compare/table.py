@@ -57,8 +57,8 @@ def tables(table: Sequence[Row]) -> list[Table]:
         "ELBO": [_number(row["elbo"]) for row in table],
         "log p(x) ± s.e.": [_pair(row, "log_evidence") for row in table],
         "exact": [_number(row["log_evidence_exact"]) for row in table],
-        "difference at equal steps": [_interval(row, "difference") for row in table],
-        "at equal seconds": [_interval(row, _EQUAL_SECONDS) for row in table],
+        "vs first, equal steps": [_interval(row, "difference") for row in table],
+        "vs first, equal seconds": [_interval(row, _EQUAL_SECONDS) for row in table],
     }
     cost = {
         "estimator": _name(table),

@@ -1,0 +1,81 @@
+"""Small trainings of which the tests of fit, resume and failure know the answer."""
+
+import pyro
+import pyro.distributions as dist
+import torch
+from programs import rows
+from torch import nn
+
+from ppvae import fit
+from ppvae.data import from_arrays
+
+
+def line_pair(offset=0.0, log_scale=0.0):
+    """z ~ N(0, 1), x ~ N(z, 1) and q = N(slope x + offset, scale), named params alone.
+
+    At offset 0 it is the exact posterior, and every bound is log p(x) = log N(x; 0, 2).
+    """
+
+    def model(x):
+        # A parameter that changes nothing, for pairs whose guide is at its best.
+        scale = pyro.param("scale", torch.tensor(1.0), constraint=dist.constraints.positive)
+        with rows(x):
+            z = pyro.sample("z", dist.Normal(torch.zeros(1), 1.0).to_event(1))
+            pyro.sample("x", dist.Normal(z, scale).to_event(1), obs=x)
+
+    def guide(x):
+        slope = pyro.param("slope", torch.tensor(0.5))
+        shift = pyro.param("shift", torch.tensor(float(offset)))
+        width = pyro.param("width", torch.tensor(0.5).sqrt().log() + log_scale).exp()
+        with rows(x):
+            pyro.sample("z", dist.Normal(slope * x + shift, width).to_event(1))
+
+    return model, guide
+
+
+def line_evidence(x):
+    """Exact log p(x) of the line pair, nats, (N,)."""
+    return dist.Normal(0.0, 2.0**0.5).log_prob(x).sum(-1)
+
+
+def line_data(num_rows=60):
+    """Rows from the line pair's own model: four fifths to train on, a tenth to validate."""
+    generator = torch.Generator().manual_seed(1)
+    return from_arrays({"x": 2**0.5 * torch.randn(num_rows, 1, generator=generator)})
+
+
+class Restless(nn.Module):
+    """A network with all that a resume must bring back: dropout, batch norm, weights."""
+
+    def __init__(self, width, out):
+        super().__init__()
+        torch.manual_seed(3)
+        self.layers = nn.Sequential(
+            nn.Linear(width, 5), nn.BatchNorm1d(5), nn.Tanh(), nn.Dropout(0.3), nn.Linear(5, out)
+        )
+
+    def forward(self, x):
+        return self.layers(x)
+
+
+def quiet(pair, data, **settings):
+    """A run without a word, of small batches unless told otherwise."""
+    return fit(pair, data, **{"batch_size": 10, "progress": False, **settings})
+
+
+def values_of(pair):
+    """Copies of all that training moves, by name."""
+    return {n: t.detach().clone() for n, t in (pair.leaves | pair.buffers).items()}
+
+
+def assert_same_values(pair, other):
+    ours, theirs = values_of(pair), values_of(other)
+    assert ours.keys() == theirs.keys() and ours
+    different = [name for name in ours if not torch.equal(ours[name], theirs[name])]
+    assert not different
+
+
+def assert_same_history(run, other):
+    """Bit for bit, but for the clock."""
+    ours, theirs = run.history.drop_vars("seconds"), other.history.drop_vars("seconds")
+    assert ours.identical(theirs), f"{ours}\n{theirs}"
