@@ -33,13 +33,14 @@ def vae(data: Data, latent_dim: int = 20, hidden: int = 400) -> Experiment:
     """
     decoder = MLP(latent_dim, [hidden], data.data_dim, activation=nn.ReLU)
     encoder = MLP(data.data_dim, [hidden], 2 * latent_dim, activation=nn.ReLU)
+    small = data.num_train < 10_000
     return Experiment(
         model=VAE(decoder, StandardNormal(latent_dim), BernoulliLikelihood()),
         guide=GaussianGuide(encoder),
         estimator=ELBO(),
-        epochs=100 if data.num_train < 10_000 else 20,
-        lr=1e-3,
-        batch_size=128,
+        epochs=60 if small else 20,
+        lr=2e-3 if small else 1e-3,
+        batch_size=64 if small else 128,
     )
 
 

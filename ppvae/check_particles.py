@@ -27,22 +27,35 @@ def mixed_particles(pair: Pair, batch: Batch) -> list[str]:
             together = LogTerms(pair, batch, trace_pair(pair, batch, 2), 2)
             if pair.scope.vectorized is False:
                 return []
-            alone = together.one_by_one()
+            again, alone = together.fixed, together.one_by_one()
+    except ValueError:
+        # A guide that cannot be scored at a given draw has nothing to be compared with.
+        return []
     finally:
         # Whoever draws several particles finds out again, and says so if it must loop.
         pair.scope.vectorized = vectorized
         for module, mode in modes.items():
             module.training = mode
+    if _first_difference(together, again):
+        # Nor has a program that draws by itself: it scores otherwise each time.
+        return []
+    name = _first_difference(together, alone)
+    if name is None:
+        return []
+    return [
+        f"site '{name}' must score two particles as it scores each alone; it does not "
+        "(a layer mixes particles or rows, such as BatchNorm1d on (K, B, D))."
+    ]
+
+
+def _first_difference(terms: LogTerms, others: LogTerms) -> str | None:
     for kind in ("likelihood", "prior", "posterior"):
-        for name, term in getattr(together, kind).items():
-            other = getattr(alone, kind)[name]
+        for name, term in getattr(terms, kind).items():
+            other = getattr(others, kind)[name]
             size = torch.maximum(term.abs(), other.abs()).clamp(min=1.0)
             if bool(((term - other).abs() > 1e-3 * size).any()):
-                return [
-                    f"site '{name}' must score two particles as it scores each alone; it does not "
-                    "(a layer mixes particles or rows, such as BatchNorm1d on (K, B, D))."
-                ]
-    return []
+                return str(name)
+    return None
 
 
 def _make_uneven(modules: list[nn.Module]) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pyro
 import torch
+from pyro.optim.lr_scheduler import PyroLRScheduler
 from torch import Tensor
 
 from ppvae.data import Data, from_arrays
@@ -91,6 +92,7 @@ class Plan:
         Raises:
             ValueError: a count below 1, a size that is not positive and finite, or a folder that
                 holds no run to resume, or holds one where a new one is to begin.
+            TypeError: an optimizer with a schedule.
         """
         counts = {
             "epochs": chosen.epochs,
@@ -108,6 +110,9 @@ class Plan:
                 raise ValueError(f"{name} must be positive and finite; got {size}.")
         if not 0 <= self.seed < 2**32:
             raise ValueError(f"seed must be between 0 and 2**32 - 1; got {self.seed}.")
+        if isinstance(self.optim, PyroLRScheduler):
+            name = getattr(self.optim.pt_scheduler_constructor, "__name__", "a schedule")
+            raise TypeError(f"optim must be without a schedule, which nothing steps; got {name}.")
         if self.resume and self.home is None:
             raise ValueError("folder must be given to resume a run; got None.")
         if self.home is not None:

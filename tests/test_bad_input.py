@@ -41,6 +41,7 @@ def a_folder_with_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         ("fit --lr nan", "lr must be positive and finite; got nan"),
         ("fit --clip-norm -1", "clip_norm must be positive and finite; got -1"),
         ("fit --seed -1", "--seed must be between 0 and .*; got -1"),
+        ("fit --threads 0", "--threads must be at least 1; got 0"),
         ("fit --device cuba", "device must be auto, cpu or a GPU of this machine; got 'cuba'"),
         ("fit --binarize nonne", "--binarize must be one of .*; did you mean 'none'"),
         ("list vae", "list must stand alone; got 'vae'"),

@@ -6,6 +6,7 @@ import warnings
 import numpy as np
 import pyro
 import pyro.distributions as dist
+import pytest
 import torch
 import xarray
 from programs import binary_rows, binary_vae, linear_pair, rows, standard_normal

@@ -1,6 +1,5 @@
 """fit: repeatable, off the clock where it only looks, and nothing begun that is refused."""
 
-import functools
 import math
 import random
 
@@ -9,42 +8,23 @@ import pyro
 import pyro.distributions as dist
 import pytest
 import torch
-from programs import binary_rows, binary_vae, rows
+from programs import binary_rows, binary_vae
 from sklearn.decomposition import PCA
 from torch import nn
 from trainings import (
-    Restless,
     assert_same_history,
     assert_same_values,
     line_data,
     line_pair,
     quiet,
+    restless_pair,
 )
 
-from ppvae import ELBO
+import ppvae.training
+from ppvae import ELBO, SVI
 from ppvae.data import from_arrays
 from ppvae.guides import GaussianGuide
 from ppvae.models import LinearGaussian
-
-
-def restless_pair():
-    """Dropout, batch norm, and a named param that is drawn when the pair first runs."""
-    encoder = Restless(6, 4)
-
-    def model(x):
-        weight = pyro.param("weight", lambda: torch.randn(2, 6))
-        with rows(x):
-            z = pyro.sample("z", dist.Normal(torch.zeros(2), 1.0).to_event(1))
-            noise = 0.01 * numpy.random.standard_normal() + 0.01 * random.gauss(0, 1)
-            pyro.sample("x", dist.Bernoulli(logits=z @ weight + noise).to_event(1), obs=x)
-
-    def guide(x):
-        pyro.module("encoder", encoder)
-        loc, log_scale = encoder(x).chunk(2, -1)
-        with rows(x):
-            pyro.sample("z", dist.Normal(loc, log_scale.exp()).to_event(1))
-
-    return model, guide
 
 
 @pytest.mark.parametrize("folder", [None, "run"])
@@ -83,34 +63,20 @@ def test_the_global_parameter_store_is_left_alone():
 
 def test_seconds_are_those_of_the_steps_alone(monkeypatch):
     now = [0.0]
-    step, look = ppvae_svi().update, vars(training())["held_out_bound"]
 
-    def passes(seconds, function, *args, **kwargs):
-        now[0] += seconds
-        return function(*args, **kwargs)
+    def taking(seconds, function):
+        def timed(*args, **kwargs):
+            now[0] += seconds
+            return function(*args, **kwargs)
 
-    monkeypatch.setattr(training().time, "perf_counter", lambda: now[0])
-    monkeypatch.setattr(
-        ppvae_svi(),
-        "update",
-        functools.partialmethod(lambda self, **batch: passes(1.0, step, self, **batch)),
-    )
-    monkeypatch.setattr(training(), "held_out_bound", functools.partial(passes, 1e3, look))
-    watch = functools.partial(passes, 1e6, lambda pair: {})
+        return timed
+
+    monkeypatch.setattr(ppvae.training.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(ppvae.training, "held_out_bound", taking(1e3, lambda *args: 0.0))
+    monkeypatch.setattr(SVI, "update", taking(1.0, SVI.update))
+    watch = taking(1e6, lambda pair: {})
     history = quiet(line_pair(), line_data(), epochs=2, watch=watch).history
     assert history["seconds"].values.tolist() == [0.0, 5.0, 10.0]
-
-
-def training():
-    import ppvae.training
-
-    return ppvae.training
-
-
-def ppvae_svi():
-    from ppvae.svi import SVI
-
-    return SVI
 
 
 class Watch:
@@ -191,7 +157,7 @@ def test_a_bad_setting_is_refused_before_anything_is_written(tmp_path, settings,
 
 
 def test_a_schedule_that_nobody_would_step_is_refused():
-    with pytest.raises(TypeError, match="optim must be without a schedule.*; got ExponentialLR"):
+    with pytest.raises(TypeError, match=r"optim must be without a schedule.*; got ExponentialLR"):
         quiet(line_pair(), line_data(), optim=pyro.optim.ExponentialLR(dict(SCHEDULE)))
 
 
@@ -201,7 +167,7 @@ def test_a_resume_without_a_folder_is_refused():
 
 
 def test_something_that_is_no_pair_is_refused():
-    with pytest.raises(TypeError, match="experiment must be an Experiment, a Pair or .*; got str"):
+    with pytest.raises(TypeError, match=r"experiment must be an Experiment, a Pair or .*; got str"):
         quiet("vae", line_data())
 
 

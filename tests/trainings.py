@@ -1,5 +1,8 @@
 """Small trainings of which the tests of fit, resume and failure know the answer."""
 
+import random
+
+import numpy
 import pyro
 import pyro.distributions as dist
 import torch
@@ -56,6 +59,26 @@ class Restless(nn.Module):
 
     def forward(self, x):
         return self.layers(x)
+
+
+def restless_pair():
+    """Dropout, batch norm, and a named param that is drawn when the pair first runs."""
+    encoder = Restless(6, 4)
+
+    def model(x):
+        weight = pyro.param("weight", lambda: torch.randn(2, 6))
+        with rows(x):
+            z = pyro.sample("z", dist.Normal(torch.zeros(2), 1.0).to_event(1))
+            noise = 0.01 * numpy.random.standard_normal() + 0.01 * random.gauss(0, 1)
+            pyro.sample("x", dist.Bernoulli(logits=z @ weight + noise).to_event(1), obs=x)
+
+    def guide(x):
+        pyro.module("encoder", encoder)
+        loc, log_scale = encoder(x).chunk(2, -1)
+        with rows(x):
+            pyro.sample("z", dist.Normal(loc, log_scale.exp()).to_event(1))
+
+    return model, guide
 
 
 def quiet(pair, data, **settings):

@@ -7,7 +7,7 @@ import difflib
 from collections.abc import Callable, Sequence
 from typing import Any
 
-__all__ = ["Listed", "given", "number", "one_of", "seed", "text", "whole"]
+__all__ = ["Listed", "at_least_one", "given", "number", "one_of", "seed", "text", "whole"]
 
 
 def whole(word: str) -> int:
@@ -16,6 +16,14 @@ def whole(word: str) -> int:
         return int(word)
     except ValueError:
         raise argparse.ArgumentTypeError(f"must be a whole number; got {word!r}") from None
+
+
+def at_least_one(word: str) -> int:
+    """The number of things that the word writes."""
+    value = whole(word)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1; got {value}")
+    return value
 
 
 def number(word: str) -> float:

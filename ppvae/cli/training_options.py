@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from ppvae.cli.kinds import number, text, whole
+from ppvae.cli.kinds import at_least_one, number, text, whole
 
 __all__ = ["add_length", "add_training_options"]
 
@@ -35,7 +35,7 @@ def add_training_options(group: argparse._ActionsContainer) -> None:
     )
     group.add_argument(
         "--threads",
-        type=whole,
+        type=at_least_one,
         metavar="N",
         help="CPU threads; small networks run best on one (default: compare 1, fit torch's own)",
     )

@@ -37,7 +37,7 @@ def assembled(
     planned: Sequence[Entry],
     seeds: Sequence[int],
     found: Mapping[tuple[str, int], xr.Dataset],
-    failures: Sequence[str],
+    notes: Sequence[str],
     num_particles: int,
 ) -> xr.Dataset:
     """A dataset of all runs by estimator and seed, with their summary.
@@ -46,14 +46,14 @@ def assembled(
         planned: the lines of the table.
         seeds: of the runs.
         found: what was measured, by label and seed; a run without a finite end is not there.
-        failures: what happened to those, in words.
+        notes: what happened to those, and what else was left out, in words.
         num_particles: K of the estimate of log p(x) on test rows.
 
     Raises:
         NotFiniteError: no run came to a finite end.
     """
     if not found:
-        raise NotFiniteError(f"no run came to a finite end: {failures[0]}")
+        raise NotFiniteError(f"no run came to a finite end: {notes[0]}")
     by_estimator = []
     for entry in planned:
         model = next(
@@ -71,7 +71,7 @@ def assembled(
         runs[name].attrs = {"units": _UNITS.get(str(name), "nats per datum")}
         if name in _WORDS:
             runs[name].attrs["long_name"] = _WORDS[str(name)]
-    runs.attrs = _circumstances(num_particles) | {"failures": "\n".join(failures)}
+    runs.attrs = _circumstances(num_particles) | {"notes": "\n".join(notes)}
     return runs.assign(summary=summarized(runs))
 
 

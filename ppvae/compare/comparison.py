@@ -52,9 +52,9 @@ class Comparison:
         return "\n".join(verdict_on(summary, names) for names in groups(self.dataset))
 
     @property
-    def failures(self) -> list[str]:
-        """The runs that met NaN, and where."""
-        return str(self.dataset.attrs["failures"]).splitlines()
+    def notes(self) -> list[str]:
+        """The runs that met NaN, and where; and what else was left out."""
+        return str(self.dataset.attrs["notes"]).splitlines()
 
     def figures(self) -> dict[str, Figure]:
         """Held-out curves against steps and seconds for each data set, and prior samples."""
@@ -97,7 +97,7 @@ class Comparison:
         return as_html(self.table(), self._texts())
 
     def _texts(self) -> list[str]:
-        return [caption(self.dataset), *self.failures, self.verdict]
+        return [caption(self.dataset), *self.notes, self.verdict]
 
 
 def _netcdf(dataset: xr.Dataset) -> bytes:

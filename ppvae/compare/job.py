@@ -92,24 +92,19 @@ def compare(
     """
     planned = entries(experiments, data, estimators)
     _refuse(seeds, num_particles=num_particles, points=points, epochs=epochs, steps=steps)
-    if epochs is not None and steps is not None:
-        raise ValueError(f"epochs or steps must be given, not both; got {epochs} and {steps}.")
     if folder is not None:
         _refuse_folder(Path(folder))
     if quick:
         num_particles = min(num_particles, _QUICK_PARTICLES)
         steps = _QUICK_STEPS if steps is None and epochs is None else steps
-    asked: dict[str, Any] = {"epochs": epochs, "steps": steps, "batch_size": batch_size}
-    asked |= {"lr": lr, "clip_norm": clip_norm, "device": device, "threads": threads}
+    asked = {
+        **{"epochs": epochs, "steps": steps, "batch_size": batch_size, "lr": lr},
+        **{"clip_norm": clip_norm, "device": device, "threads": threads},
+    }
     lengths = {each.label: Length.of(each, seeds[0], asked, points) for each in planned}
     if progress:
         print(_opening(planned, list(lengths.values()), seeds), file=sys.stderr, flush=True)
-    job = _Job(planned, lengths, seeds, asked, num_particles)
-    with cpu_threads(threads):
-        costs = job.warm_up()
-        with RunsProgress(costs, len(seeds), progress) as shown:
-            job.run(shown)
-        comparison = Comparison(job.dataset(), job.samples)
+    comparison = _Job(planned, lengths, seeds, asked, num_particles).result(progress)
     if folder is not None:
         comparison.save(folder)
     return comparison
@@ -132,10 +127,21 @@ class _Job:
         self._asked = asked
         self._num_particles = num_particles
         self._found: dict[tuple[str, int], xr.Dataset] = {}
-        self._failures: list[str] = []
-        self.samples: dict[str, xr.Dataset] = {}
+        self._notes: list[str] = []
+        self._samples: dict[str, xr.Dataset] = {}
 
-    def warm_up(self) -> dict[str, float]:
+    def result(self, progress: bool) -> Comparison:
+        """Do it all, showing runs as they end."""
+        with cpu_threads(self._asked["threads"]):
+            costs = self._warm_up()
+            with RunsProgress(costs, len(self._seeds), progress) as shown:
+                self._run(shown)
+            dataset = assembled(
+                self._planned, self._seeds, self._found, self._notes, self._num_particles
+            )
+        return Comparison(dataset, self._samples)
+
+    def _warm_up(self) -> dict[str, float]:
         """Take a few steps of each entry, and what a step of each costs in seconds."""
         costs = dict.fromkeys(self._lengths, 1.0)
         # Once more for the first: what the process does only once is in its first numbers.
@@ -150,7 +156,7 @@ class _Job:
             )
         return costs
 
-    def run(self, shown: RunsProgress) -> None:
+    def _run(self, shown: RunsProgress) -> None:
         """Train each entry with each seed; a run that meets NaN has no numbers, and is noted."""
         for turn, seed in enumerate(self._seeds):
             # There and back again: a machine that grows slower spares neither end of the table.
@@ -166,22 +172,22 @@ class _Job:
                 warnings.simplefilter("ignore")
                 run, found = _trained(entry, seed, self._asked, every, self._num_particles)
         except NotFiniteError as error:
-            self._failures.append(f"{entry.label}, seed {seed}: {error}")
+            self._notes.append(f"{entry.label}, seed {seed}: {error}")
             return str(error)
         self._found[entry.label, seed] = found
-        if seed == self._seeds[0]:
-            drawn = sample(run, _SAMPLES)
-            if run.data.image_shape is not None:
-                drawn.attrs["image_shape"] = run.data.image_shape
-            self.samples[entry.label] = drawn
+        if seed == self._seeds[0] and run.data.image_shape is not None:
+            self._draw(entry.label, run)
         evidence, seconds = float(found["log_evidence"].mean()), float(found["seconds"].max())
         return f"log p(x) {evidence:.2f} nats after {seconds:.1f} s of training"
 
-    def dataset(self) -> xr.Dataset:
-        """All numbers of all runs."""
-        return assembled(
-            self._planned, self._seeds, self._found, self._failures, self._num_particles
-        )
+    def _draw(self, label: str, run: Run) -> None:
+        """Keep images from the prior; hours of training are not lost over a picture."""
+        try:
+            drawn = sample(run, _SAMPLES)
+        except ValueError as error:
+            self._notes.append(f"samples of {label} are left out: {error}")
+        else:
+            self._samples[label] = drawn.assign_attrs(image_shape=run.data.image_shape)
 
 
 def _trained(
@@ -204,8 +210,8 @@ def _opening(planned: Sequence[Entry], lengths: Sequence[Length], seeds: Sequenc
     steps, epochs = (_span([getattr(each, n) for each in lengths]) for n in ("steps", "epochs"))
     labels = ", ".join(entry.label for entry in planned)
     return (
-        f"compare: {len(planned) * len(seeds)} runs of {steps} steps ({epochs} epochs), "
-        f"seeds {', '.join(map(str, seeds))}, each under {labels}"
+        f"compare: {len(planned) * len(seeds)} runs of {steps} steps ({epochs} epochs): "
+        f"{labels}; seeds {', '.join(map(str, seeds))}"
     )
 
 
@@ -220,6 +226,9 @@ def _refuse(seeds: Sequence[int], **counts: int | None) -> None:
     for name, count in counts.items():
         if count is not None and count < 1:
             raise ValueError(f"{name} must be at least 1; got {count}.")
+    epochs, steps = counts["epochs"], counts["steps"]
+    if epochs is not None and steps is not None:
+        raise ValueError(f"epochs or steps must be given, not both; got {epochs} and {steps}.")
 
 
 def _refuse_folder(folder: Path) -> None:

@@ -30,10 +30,15 @@ def drawn(dataset: xr.Dataset, samples: Mapping[str, xr.Dataset]) -> dict[str, F
         figures["comparison" if len(found) == 1 else f"comparison-{first}"] = _curves(
             dataset, names
         )
-    images = {n: each for n, each in samples.items() if "image_shape" in each.attrs}
+    images = {n: each for n, each in samples.items() if _is_drawable(each)}
     if images:
         figures["samples"] = _samples(images)
     return figures
+
+
+def _is_drawable(drawn_of_it: xr.Dataset) -> bool:
+    shape = drawn_of_it.attrs.get("image_shape", (0,))
+    return shape[0] in (1, 3) and "x_mean" in drawn_of_it
 
 
 def _curves(dataset: xr.Dataset, names: list[str]) -> Figure:

@@ -76,40 +76,37 @@ def tables(table: Sequence[Row]) -> list[Table]:
 
 def caption(dataset: xr.Dataset) -> str:
     """What the columns are, in a few sentences."""
-    attrs, sentences = dataset.attrs, []
-    many = len(groups(dataset)) > 1
-    for names in groups(dataset):
-        own = dataset.sel(estimator=names)
-        first = own.isel(estimator=0)
-        rows_of = {
-            n: int(
-                own[v]
-                .notnull()
-                .any(["estimator", "seed"])
-                .any("point" if v == "curve" else [])
-                .sum()
-            )
-            for n, v in (("test", "log_evidence"), ("valid", "curve"))
-        }
-        moment = float(own["summary"].sel(statistic="equal_seconds")[0])
-        where = f"{str(first['data_words'].item()).split(':')[0]}: " if many else ""
-        sentences.append(
-            f"{where}log p(x) by importance weighting with {attrs['num_particles']:,} draws on "
-            f"{rows_of['test']:,} test rows, s.e. over seeds and rows."
-        )
-        if len(names) > 1:
-            sentences.append(
-                f"Differences in log p(x) to {names[0]}, paired by seed and row, with intervals "
-                f"that hold together at {attrs['confidence']:.0%} "
-                f"({len(names) - 1} comparisons, Bonferroni); "
-                f"at equal seconds ({moment:.1f} s of training) from the curves: "
-                f"{rows_of['valid']:,} validation rows, {attrs['curve_particles']} draws."
-            )
+    found = groups(dataset)
+    sentences = [_of_group(dataset.sel(estimator=names), len(found) > 1) for names in found]
     sentences.append(
         "All in nats per datum; KL summed over the code, active: its coordinates whose mean "
         "moves with x; last tenth: how much log p(x) of the validation rows rose in it."
     )
     return " ".join(sentences)
+
+
+def _of_group(own: xr.Dataset, several: bool) -> str:
+    """How the numbers of estimators on the same data came about."""
+    attrs, first, others = own.attrs, own.isel(estimator=0), own.sizes["estimator"] - 1
+    test, valid = (
+        int((own[name].notnull().sum(list(own[name].dims[:-1])) > 0).sum())
+        for name in ("log_evidence", "curve")
+    )
+    where = f"{first['data_words'].item()}: " if several else ""
+    sentence = (
+        f"{where}log p(x) by importance weighting with {attrs['num_particles']:,} draws on "
+        f"{test:,} test rows, s.e. over seeds and rows."
+    )
+    if not others:
+        return sentence
+    moment = float(first["summary"].sel(statistic="equal_seconds"))
+    together = f" together ({others} comparisons, Bonferroni)" if others > 1 else ""
+    return (
+        f"{sentence} Differences in log p(x) to {first['estimator'].item()}, paired by seed and "
+        f"row, with intervals that hold at {attrs['confidence']:.0%}{together}; at equal seconds "
+        f"({moment:.1f} s of training) from the curves, {valid:,} validation rows with "
+        f"{attrs['curve_particles']} draws."
+    )
 
 
 def as_html(table: Sequence[Row], texts: Sequence[str]) -> str:
