@@ -76,7 +76,7 @@ def check(model: Program, guide: Program, batch: Any) -> Report:
     with pair.entered(), pyro.validation_enabled(False), generators_put_back():
         try:
             rehearse(pair, arguments)
-            with rehearsal(pair, arguments):
+            with rehearsal(pair):
                 traces = trace_pair(pair, arguments, 1)[0]
         except (ValueError, RuntimeError, IndexError, KeyError) as error:
             report.problems.append(_in_words(error))
@@ -102,7 +102,7 @@ def _look_at_terms(report: Report, pair: Pair, batch: Batch, traces: Traces) -> 
     # A program that takes a part of the rows it is given has a plate as large as the batch.
     if full_size not in (terms.batch_size, _rows(batch)):
         report.full_size = full_size
-    with rehearsal(pair, batch):
+    with rehearsal(pair):
         wrong = bad_site(pair, batch)
     if wrong is not None:
         report.problems.append(f"a pair must begin with finite values; {wrong}.")

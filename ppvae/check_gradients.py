@@ -14,7 +14,7 @@ __all__ = ["gradient_findings"]
 
 def gradient_findings(pair: Pair, batch: Batch) -> tuple[list[str], list[str]]:
     """Problems and remarks, in words, from one gradient of the ELBO."""
-    with kept_as_it_was(pair, batch), torch.enable_grad():
+    with kept_as_it_was(pair), torch.enable_grad():
         terms = LogTerms(pair, batch, trace_pair(pair, batch, 1), 1)
         target = (
             terms.expected(terms.log_weight + terms.auxiliary).sum() + terms.global_weight.sum()

@@ -21,7 +21,7 @@ def mixed_particles(pair: Pair, batch: Batch) -> list[str]:
     vectorized = pair.scope.vectorized
     pair.train(False)
     try:
-        with rehearsal(pair, batch), warnings.catch_warnings():
+        with rehearsal(pair), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             _make_uneven(modules)
             together = LogTerms(pair, batch, trace_pair(pair, batch, 2), 2)

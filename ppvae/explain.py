@@ -54,7 +54,8 @@ def _first_bad_step(training: Training, until: int) -> str | None:
             if reason is not None:
                 restore_generators(states)
                 draws = getattr(training.svi.loss, "num_particles", 1)
-                site = bad_site(training.svi.pair, ((), batch), draws)
+                moved = bad_parameter(training.svi.pair.leaves) is not None
+                site = None if moved else bad_site(training.svi.pair, ((), batch), draws)
                 return f"step {training.step + 1} (epoch {epoch + 1}): {site or reason}"
             training.count(0.0)
             if training.step == until:

@@ -65,8 +65,6 @@ def load_run(
     columns = checkpoint.group("history")
     length = len(next(iter(columns.values()), ()))
     records = [{name: float(column[i]) for name, column in columns.items()} for i in range(length)]
-    best_epoch = checkpoint.values["best"][0]
-    early = settings.patience is not None and length - 1 - best_epoch >= settings.patience
     pair.train(False)
     return Run(
         pair=pair,
@@ -75,7 +73,7 @@ def load_run(
         settings=settings,
         history=history_dataset(records, seed=settings.seed, binarize=data.binarize),
         folder=home,
-        stopped="early" if early else "finished",
+        stopped="early" if checkpoint.values["early"] else "finished",
     )
 
 
@@ -150,13 +148,18 @@ def _rebuilt(settings: Settings, named: str | None, data_dir: str | Path | None)
 
 
 def _recipe(settings: Settings, named: str | None) -> Recipe:
-    if named is not None:
-        return replace(find_recipe(named), sha256=settings.experiment_sha256 or "")
     if settings.experiment is None:
         raise ValueError(
             "run must come from an experiment to be rebuilt; this one was made from a pair in "
             "Python (resume it with ppvae.fit(pair, data, folder=..., resume=True))."
         )
+    if named is not None:
+        recipe = find_recipe(named)
+        if recipe.name != settings.experiment:
+            raise ValueError(
+                f"run must be of experiment '{settings.experiment}'; got '{recipe.name}'."
+            )
+        return replace(recipe, sha256=settings.experiment_sha256 or "")
     path = settings.experiment_path
     again = "name it again to use it as it is now (--experiment)"
     if path is not None and not Path(path).is_file():

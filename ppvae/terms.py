@@ -194,11 +194,13 @@ class LogTerms:
 
     def one_by_one(self) -> LogTerms:
         """The terms of the same draws, both programs run once for each of the K."""
+        if len(self._traces) == self.num_particles:
+            return self
         nesting = self._first.layout.nesting
         alone = [
             retrace(self._pair, self._batch, 1, particle(guide, number, nesting))
             for _, guide in self._traces
-            for number in range(self.num_particles // len(self._traces))
+            for number in range(self.num_particles)
         ]
         return LogTerms(self._pair, self._batch, alone, self.num_particles)
 

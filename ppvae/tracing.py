@@ -17,6 +17,7 @@ from pyro import poutine
 from pyro.poutine.enum_messenger import EnumMessenger
 from torch import Tensor
 
+from ppvae.generators import generators_put_back
 from ppvae.pair import Batch, Pair
 
 __all__ = [
@@ -56,14 +57,11 @@ def retrace(pair: Pair, batch: Batch, num_particles: int, values: poutine.Trace)
 
 
 @contextlib.contextmanager
-def kept_as_it_was(pair: Pair, batch: Batch) -> Iterator[None]:
+def kept_as_it_was(pair: Pair) -> Iterator[None]:
     """Run the pair inside this and leave no trace: generators and running statistics go back."""
-    args, fields = batch
-    tensors = [value for value in (*args, *fields.values()) if isinstance(value, Tensor)]
-    devices = list({tensor.device for tensor in tensors if tensor.is_cuda})
     buffers = {name: buffer.clone() for name, buffer in pair.buffers.items()}
     try:
-        with torch.random.fork_rng(devices), poutine.block(hide_types=["sample", "plate"]):
+        with generators_put_back(), poutine.block(hide_types=["sample", "plate"]):
             yield
     finally:
         for name, buffer in pair.buffers.items():
@@ -72,9 +70,9 @@ def kept_as_it_was(pair: Pair, batch: Batch) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def rehearsal(pair: Pair, batch: Batch) -> Iterator[None]:
+def rehearsal(pair: Pair) -> Iterator[None]:
     """As :func:`kept_as_it_was`, without gradients."""
-    with kept_as_it_was(pair, batch), torch.no_grad():
+    with kept_as_it_was(pair), torch.no_grad():
         yield
 
 
@@ -98,7 +96,7 @@ def _trace(
 
 
 def _plate_nesting(pair: Pair, batch: Batch) -> int:
-    with rehearsal(pair, batch):
+    with rehearsal(pair):
         guide_trace = poutine.trace(pair.program("guide", batch)).get_trace()
         model = poutine.replay(pair.program("model", batch), trace=guide_trace)
         model_trace = poutine.trace(model).get_trace()
@@ -114,7 +112,7 @@ def _plate_nesting(pair: Pair, batch: Batch) -> int:
 def _takes_two(pair: Pair, batch: Batch) -> bool:
     """Whether the pair can draw two particles at once, having drawn one without complaint."""
     try:
-        with rehearsal(pair, batch):
+        with rehearsal(pair):
             for trace in _trace(pair, batch, 2):
                 trace.compute_log_prob()
     except (RuntimeError, ValueError, IndexError, AssertionError) as error:
@@ -133,7 +131,7 @@ def detached(trace: poutine.Trace) -> poutine.Trace:
 
 
 def particle(trace: poutine.Trace, number: int, nesting: int) -> poutine.Trace:
-    """One particle of a trace of several."""
+    """One particle of a trace of several drawn together."""
 
     def of_site(site: Mapping[str, Any]) -> Tensor:
         value: Tensor = site["value"]
@@ -147,6 +145,11 @@ def particle(trace: poutine.Trace, number: int, nesting: int) -> poutine.Trace:
     alone = _mapped(trace, of_site)
     if "particles" in alone:
         alone.remove_node("particles")
+    for site in alone.nodes.values():
+        if "_enumerate_dim" in site.get("infer", {}):
+            # Without the particles' dimension the labels stand one further to the right.
+            dim = site["infer"]["_enumerate_dim"] + 1
+            site["infer"] = {**site["infer"], "_enumerate_dim": dim}
     return alone
 
 

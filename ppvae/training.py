@@ -92,7 +92,8 @@ class Training:
     @property
     def stopped_early(self) -> bool:
         """Whether the validation bound has not become better for ``patience`` epochs."""
-        since = len(self.history) - 1 - self.best.epoch
+        # In whole epochs: a resume may go on where the last one is a part of one.
+        since = self.step // self.steps_per_epoch - self._best_whole.epoch
         return self.patience is not None and since >= self.patience
 
     def run(self) -> Iterator[dict[str, float] | None]:
@@ -205,6 +206,7 @@ class Training:
         values = {
             "step": self.step,
             "seconds": self.seconds,
+            "early": self.stopped_early,
             "best": [self.best.epoch, self.best.bound],
             "best_whole": [self._best_whole.epoch, self._best_whole.bound],
             "optimizer": optimizer_values,

@@ -122,12 +122,13 @@ def _moving(first: Outcome, others: Sequence[Outcome]) -> list[str]:
     """Who still moves by more than its difference to the first can be."""
     movers: dict[str, float] = {}
     for each in others:
-        low, high = each.steps.low, each.steps.high
-        separable = low > 0 or high < 0
-        stake = min(abs(low), abs(high)) if separable else max(abs(low), abs(high))
-        if stake > 0:
-            pair = {one.name: one.rising for one in (first, each)}
-            movers |= {name: rise for name, rise in pair.items() if abs(rise) > stake}
+        pair = {one.name: one.rising for one in (first, each)}
+        for name in _READINGS:
+            _, low, high = each.at(name)
+            separable = low > 0 or high < 0
+            stake = min(abs(low), abs(high)) if separable else max(abs(low), abs(high))
+            if stake > 0:
+                movers |= {one: rise for one, rise in pair.items() if abs(rise) > stake}
     if not movers:
         return []
     moves = [

@@ -24,7 +24,7 @@ def two_runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, by
     runs = {}
     for seed in ("0", "1"):
         folder = tmp_path_factory.mktemp("runs") / "run"
-        small = ["--hidden", "8", "--latent-dim", "2", "--steps", "2", "--quick"]
+        small = ["--hidden", "8", "--latent-dim", "2", "--threads", "1", "--steps", "2", "--quick"]
         assert main(["fit", "vae", *small, "--seed", seed, "--out", str(folder)]) == 0
         runs[seed] = {p.name: p.read_bytes() for p in folder.iterdir() if p.is_file()}
     return runs

@@ -13,7 +13,7 @@ from ppvae.checkpoint import Checkpoint
 from ppvae.cli import main
 from ppvae.compare import Comparison
 
-SMALL = ["--hidden", "8", "--latent-dim", "2"]
+SMALL = ["--hidden", "8", "--latent-dim", "2", "--threads", "1"]
 TENTH = ["--steps", "2", "--quick"]
 
 # One's own pair: plain functions, plain Pyro.
@@ -201,6 +201,16 @@ def test_an_interrupted_run_says_how_to_go_on(monkeypatch, capsys):
     line = capsys.readouterr().err.splitlines()[-1]
     assert line == "ppvae: stopped; go on with: ppvae fit --resume mine"
     assert main([*line.split("ppvae ")[1].split(), "--quick"]) == 0
+
+
+def test_an_interrupted_comparison_leaves_nothing(monkeypatch, capsys):
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ppvae.training.Training.run", stop)
+    assert main(["compare", *SMALL, "--steps", "2", "--out", "new"]) == 130
+    assert "a comparison is kept only at its end" in capsys.readouterr().err
+    assert not Path("new").exists()
 
 
 def test_a_fault_of_the_program_keeps_its_traceback(monkeypatch):

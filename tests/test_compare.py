@@ -22,7 +22,14 @@ from ppvae.experiment import find_recipe
 from ppvae.models import LinearGaussian
 
 SEEDS = (0, 1)
-SMALL = {"seeds": SEEDS, "epochs": 3, "points": 3, "num_particles": 50, "device": "cpu"}
+SMALL = {
+    "seeds": SEEDS,
+    "epochs": 3,
+    "batch_size": 128,
+    "points": 3,
+    "num_particles": 50,
+    "device": "cpu",
+}
 SHORT = SMALL | {"epochs": None, "steps": 3, "progress": False}
 BOTH = [ELBO(), IWAE(5)]
 

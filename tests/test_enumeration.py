@@ -218,3 +218,9 @@ def test_fixed_terms_keep_the_labels_in_place(num_particles):
     terms = log_terms(pair.model, pair.guide, x, num_particles=num_particles)
     exactly(terms.fixed.log_weight, terms.log_weight)
     exactly(terms.fixed.marginal, terms.marginal)
+
+
+def test_draws_taken_one_by_one_have_the_same_sums_over_labels():
+    model, guide = two_labels()
+    terms = log_terms(model, guide, torch.randn(6, 4), num_particles=3)
+    exactly(terms.one_by_one().marginal, terms.marginal)

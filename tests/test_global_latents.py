@@ -94,6 +94,14 @@ def test_exact_posterior_of_a_global_site_closes_the_gap(bound, num_particles):
     exactly(bounds.sum(), log_evidence)
 
 
+def test_a_global_site_is_sampled_where_local_ones_have_a_closed_kl():
+    x = torch.randn(NUM_ROWS)
+    terms = log_terms(*hierarchical(), x, num_particles=3)
+    assert list(terms.kl) == ["z"]
+    closed = (terms.log_likelihood - terms.kl["z"]).mean(0) + terms.global_weight.mean() / NUM_ROWS
+    exactly(ELBO(3, analytic_kl=True).bound(terms), closed)
+
+
 def test_a_draw_of_a_global_site_is_one_of_all_rows():
     x = torch.randn(6)
     terms = log_terms(*hierarchical(), x, num_particles=5)

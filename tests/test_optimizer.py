@@ -50,6 +50,14 @@ def test_a_callable_makes_the_optimizer_of_its_choice():
     assert len(group["params"]) == len(svi.params)
 
 
+def test_the_optimizer_can_be_made_before_the_first_step():
+    svi = SVI(*binary_vae(), pyro.optim.Adam({"lr": 0.1}), ELBO())
+    assert svi.optimizer is None
+    prepared = svi.prepare()
+    svi.step(binary_rows())
+    assert svi.optimizer is prepared and len(prepared.state) == len(svi.params)
+
+
 def test_parameters_met_later_join_the_optimizer():
     def model(x, late=False):
         weight = pyro.param("weight", torch.ones(2, 6))

@@ -97,8 +97,9 @@ def test_a_callable_loss_is_given_model_guide_and_batch():
     x, found = torch.randn(32, 6), []
     pair = owners.functions_with_modules()
     for kind in (loss, Trace_ELBO()):
+        svi = SVI(*pair, partial(torch.optim.SGD, lr=0.0), kind)
         pyro.set_rng_seed(3)
-        found.append(SVI(*pair, partial(torch.optim.SGD, lr=0.0), kind).step(x))
+        found.append([svi.step(x), svi.evaluate_loss(x)])
     assert_close(*map(torch.tensor, found))
 
 
@@ -174,6 +175,28 @@ def test_named_fields_reach_the_programs_that_ask_for_them(loss):
     svi.step(**fields)
     assert labelled.given == {"y": None, "index": fields["index"]}
     svi.evaluate_loss(**fields)
+
+
+def test_a_program_may_give_the_data_another_name():
+    def guide(images):
+        with rows(images):
+            pyro.sample("z", dist.Normal(pyro.param("loc", torch.zeros(())) + images, 0.5))
+
+    svi = SVI(labelled, guide, adam(), ELBO())
+    svi.step(x=torch.randn(3), y=torch.ones(3))
+    assert svi.params["loc"] != 0
+
+
+def test_a_program_that_takes_any_field_is_given_all():
+    given = []
+
+    def guide(**fields):
+        given.append(sorted(fields))
+        with_slope(fields["x"], index=fields["index"])
+
+    fields = {"x": torch.randn(3), "index": torch.arange(3), "mask": torch.ones(3)}
+    SVI(labelled, guide, adam(), ELBO()).step(**fields)
+    assert given[-1] == ["index", "mask", "x"]
 
 
 @pytest.mark.parametrize("loss", [Trace_ELBO, ELBO], ids=["pyros", "ours"])

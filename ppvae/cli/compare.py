@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -86,7 +88,7 @@ def _run(arguments: argparse.Namespace) -> int:
     of = "-".join([*(recipe.name for recipe in recipes), *dict.fromkeys(d.name for d in data)])
     folder = arguments.out or free_folder(f"compare-{of}")
     given: dict[str, Any] = {name: getattr(arguments, name) for name in _PASSED_ON}
-    try:
+    with _nothing_if_stopped(folder):
         comparison = compare(
             recipes,
             data,
@@ -97,10 +99,25 @@ def _run(arguments: argparse.Namespace) -> int:
             quick=arguments.quick,
             **{name: value for name, value in given.items() if value is not None},
         )
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt("stopped; a comparison is kept only at its end.") from None
     print(f"\nkept in {folder}\n\n{str(comparison).rstrip()}")
     return 0
+
+
+@contextlib.contextmanager
+def _nothing_if_stopped(folder: Path) -> Iterator[None]:
+    """Without a result leave no folder, unless it was there."""
+    was_there = folder.exists()
+    try:
+        yield
+    except BaseException as stop:
+        if not was_there:
+            # Only an empty folder can be removed so.
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        if isinstance(stop, KeyboardInterrupt):
+            text = "stopped; a comparison is kept only at its end."
+            raise KeyboardInterrupt(text) from None
+        raise
 
 
 def _counted(number: int, what: str) -> str:

@@ -66,7 +66,8 @@ def _run(arguments: argparse.Namespace) -> int:
     run, folder = _resumed(arguments) if arguments.resume else _begun(arguments)
     from ppvae.cli.summary import summarize
 
-    summarize(run, folder, _QUICK_PARTICLES if arguments.quick else _PARTICLES)
+    particles = _QUICK_PARTICLES if arguments.quick else _PARTICLES
+    summarize(run, folder, particles, arguments.data_dir)
     return 0
 
 
@@ -87,7 +88,7 @@ def _begun(arguments: argparse.Namespace) -> tuple[Run, Path]:
     folder = arguments.out or free_folder(label)
     print(data.describe(), flush=True)
     quick = arguments.quick and arguments.epochs is None and arguments.steps is None
-    with _say_how_to_resume(folder):
+    with _say_how_to_resume(folder, arguments.data_dir):
         run = fit(
             experiment,
             data,
@@ -121,7 +122,7 @@ def _resumed(arguments: argparse.Namespace) -> tuple[Run, Path]:
     print(f"ppvae fit: going on with {folder} ...", flush=True)
     from ppvae.runs import resume
 
-    with _say_how_to_resume(folder):
+    with _say_how_to_resume(folder, arguments.data_dir):
         run = resume(
             folder,
             epochs=arguments.epochs,
@@ -134,7 +135,7 @@ def _resumed(arguments: argparse.Namespace) -> tuple[Run, Path]:
 
 
 @contextlib.contextmanager
-def _say_how_to_resume(folder: Path) -> Iterator[None]:
+def _say_how_to_resume(folder: Path, data_dir: str | None) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
@@ -142,7 +143,9 @@ def _say_how_to_resume(folder: Path) -> Iterator[None]:
 
         if not (folder / CHECKPOINT).exists():
             raise KeyboardInterrupt("stopped before the first step; nothing was kept.") from None
-        raise KeyboardInterrupt(f"stopped; go on with: ppvae fit --resume {folder}") from None
+        found = f" --data-dir {data_dir}" if data_dir else ""
+        text = f"stopped; go on with: ppvae fit --resume {folder}{found}"
+        raise KeyboardInterrupt(text) from None
 
 
 FIT = Verb(

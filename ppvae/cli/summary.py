@@ -11,13 +11,14 @@ from ppvae.run import Run
 __all__ = ["summarize"]
 
 
-def summarize(run: Run, folder: Path, num_particles: int) -> None:
+def summarize(run: Run, folder: Path, num_particles: int, data_dir: str | None) -> None:
     """Print how good a run is, write its pictures, and print where everything is.
 
     Args:
         run: what was trained.
         folder: where it is kept.
         num_particles: K, draws per test row for log p(x).
+        data_dir: where its data were found, if that had to be said.
     """
     print(f"\n{_training(run)}")
     print(summary(evaluate(run, num_particles=num_particles)), flush=True)
@@ -26,8 +27,9 @@ def summarize(run: Run, folder: Path, num_particles: int) -> None:
     print(f"pictures  {', '.join(path.name for path in written)}")
     for reason in left_out:
         print(f"no {reason}")
-    print(f"go on     ppvae fit --resume {folder} {_twice(run)}")
-    print(f"judge     ppvae evaluate {folder}")
+    found = f" --data-dir {data_dir}" if data_dir else ""
+    print(f"go on     ppvae fit --resume {folder} {_twice(run)}{found}")
+    print(f"judge     ppvae evaluate {folder}{found}")
 
 
 def _twice(run: Run) -> str:

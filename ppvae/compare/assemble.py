@@ -86,8 +86,13 @@ def _described(planned: Sequence[Entry]) -> dict[str, list[str]]:
         "options": [json.dumps(dict(entry.recipe.options)) for entry in planned],
         "name": [name_of(entry.estimator) for entry in planned],
         "in_pyro": [pyro_name(entry.estimator) for entry in planned],
-        "data_words": [entry.data.describe() for entry in planned],
+        "data_words": [_data_words(entry) for entry in planned],
     }
+
+
+def _data_words(entry: Entry) -> str:
+    how = entry.data.binarize
+    return f"{entry.data.name} ({'not binarised' if how == 'none' else f'binarised: {how}'})"
 
 
 def _what_is_scored(

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Comparison"]
 
-_LEAST_WIDTH = 110
+_LEAST_WIDTH = 120
 
 
 class Comparison:
@@ -87,7 +87,8 @@ class Comparison:
         console = Console(file=io.StringIO(), width=width)
         with console.capture() as capture:
             console.print(self)
-        return "\n".join(line.rstrip() for line in capture.get().strip().splitlines()) + "\n"
+        lines = [line.rstrip() for line in capture.get().splitlines()]
+        return "\n".join(lines).strip("\n") + "\n"
 
     def __repr__(self) -> str:
         sizes = self.dataset.sizes

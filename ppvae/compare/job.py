@@ -29,6 +29,7 @@ __all__ = ["compare"]
 _WARM_UP_STEPS = 5
 _QUICK_STEPS = 200
 _QUICK_PARTICLES = 100
+_QUICK_POINTS = 5
 _SAMPLES = 25
 
 
@@ -78,7 +79,7 @@ def compare(
         threads: of torch on the CPU; one, since steps are small and a second one
             waits for whatever else the machine does, which no clock forgives.
         folder: where to write table, numbers and pictures at the end.
-        quick: 200 steps unless told otherwise, and 100 draws at the end.
+        quick: 200 steps unless told otherwise, 100 draws at the end, and few points.
         progress: whether to show runs as they end.
 
     Returns:
@@ -95,7 +96,7 @@ def compare(
     if folder is not None:
         _refuse_folder(Path(folder))
     if quick:
-        num_particles = min(num_particles, _QUICK_PARTICLES)
+        num_particles, points = min(num_particles, _QUICK_PARTICLES), min(points, _QUICK_POINTS)
         steps = _QUICK_STEPS if steps is None and epochs is None else steps
     asked = {
         **{"epochs": epochs, "steps": steps, "batch_size": batch_size, "lr": lr},

@@ -76,37 +76,38 @@ def tables(table: Sequence[Row]) -> list[Table]:
 
 def caption(dataset: xr.Dataset) -> str:
     """What the columns are, in a few sentences."""
-    found = groups(dataset)
-    sentences = [_of_group(dataset.sel(estimator=names), len(found) > 1) for names in found]
+    attrs = dataset.attrs
+    sentences = [
+        "All in nats per datum.",
+        f"log p(x): by importance weighting with {attrs['num_particles']:,} draws on the test "
+        "rows, s.e. over seeds and rows.",
+    ]
+    if any(len(names) > 1 for names in groups(dataset)):
+        sentences.append(
+            "vs first: paired differences in log p(x), with intervals that hold together at "
+            f"{attrs['confidence']:.0%} (Bonferroni); at equal seconds of training they are those "
+            f"of the curves, of validation rows with {attrs['curve_particles']} draws."
+        )
+    sentences += [_of_group(dataset.sel(estimator=names)) for names in groups(dataset)]
     sentences.append(
-        "All in nats per datum; KL summed over the code, active: its coordinates whose mean "
-        "moves with x; last tenth: how much log p(x) of the validation rows rose in it."
+        "KL: summed over the code; active: its coordinates whose mean moves with x; "
+        "last tenth: how much the curve rose in it."
     )
     return " ".join(sentences)
 
 
-def _of_group(own: xr.Dataset, several: bool) -> str:
-    """How the numbers of estimators on the same data came about."""
-    attrs, first, others = own.attrs, own.isel(estimator=0), own.sizes["estimator"] - 1
+def _of_group(own: xr.Dataset) -> str:
+    """The data of some estimators, their first, and how long equal seconds are."""
+    first = own.isel(estimator=0)
     test, valid = (
         int((own[name].notnull().sum(list(own[name].dims[:-1])) > 0).sum())
         for name in ("log_evidence", "curve")
     )
-    where = f"{first['data_words'].item()}: " if several else ""
-    sentence = (
-        f"{where}log p(x) by importance weighting with {attrs['num_particles']:,} draws on "
-        f"{test:,} test rows, s.e. over seeds and rows."
-    )
-    if not others:
-        return sentence
+    text = f"{first['data_words'].item()}: {test:,} test and {valid:,} validation rows"
+    if own.sizes["estimator"] == 1:
+        return f"{text}."
     moment = float(first["summary"].sel(statistic="equal_seconds"))
-    together = f" together ({others} comparisons, Bonferroni)" if others > 1 else ""
-    return (
-        f"{sentence} Differences in log p(x) to {first['estimator'].item()}, paired by seed and "
-        f"row, with intervals that hold at {attrs['confidence']:.0%}{together}; at equal seconds "
-        f"({moment:.1f} s of training) from the curves, {valid:,} validation rows with "
-        f"{attrs['curve_particles']} draws."
-    )
+    return f"{text}, the first is {first['estimator'].item()}, equal seconds are {moment:.1f} s."
 
 
 def as_html(table: Sequence[Row], texts: Sequence[str]) -> str:

@@ -54,7 +54,7 @@ def look(pair: Pair, batch: Batch, num_rows: int, num_particles: int) -> tuple[Q
             can be said of it per datum.
         NotFiniteError: a site's log-density is NaN or plus infinity.
     """
-    with rehearsal(pair, batch):
+    with rehearsal(pair):
         try:
             with pyro.validation_enabled(False):
                 traces = trace_pair(pair, batch, 1)
@@ -106,7 +106,7 @@ def refuse_wrong(pair: Pair, batch: Batch) -> None:
         ValueError: an observed value lies outside of the support of its distribution, or a site
             has dimensions that are not plates.
     """
-    with rehearsal(pair, batch), pyro.validation_enabled(False):
+    with rehearsal(pair), pyro.validation_enabled(False):
         _refuse_sites(trace_pair(pair, batch, 1)[0])
 
 
