@@ -15,7 +15,6 @@ from torch import Tensor
 from ppvae.check_gradients import gradient_findings
 from ppvae.check_particles import mixed_particles
 from ppvae.diagnose import bad_site
-from ppvae.generators import generators_put_back
 from ppvae.pair import Batch, Pair, as_batch
 from ppvae.scope import Program
 from ppvae.terms import LogTerms
@@ -73,7 +72,7 @@ def check(model: Program, guide: Program, batch: Any) -> Report:
     """
     pair, arguments = Pair(model, guide), as_batch(batch)
     report = Report()
-    with pair.entered(), pyro.validation_enabled(False), generators_put_back():
+    with pair.entered(), pyro.validation_enabled(False):
         try:
             rehearse(pair, arguments)
             with rehearsal(pair):
@@ -166,7 +165,8 @@ def site_problems(role: str, name: str, site: Site, enumerated: set[int]) -> lis
         ]
     if not site["is_observed"]:
         return []
-    events = value.shape[value.dim() - len(fn.event_shape) :]
+    # Behind the rows stands a datum, all of it the event.
+    events = value.shape[min(len(batch), max(0, value.dim() - len(fn.event_shape))) :]
     if events != fn.event_shape:
         return [
             f"site '{name}' of the {role} must be as wide as the data, {tuple(events)}; "
@@ -212,5 +212,9 @@ def _one_sided_scales(model: Trace, guide: Trace) -> list[str]:
 
 def _in_words(error: Exception) -> str:
     """An error of the pair's own as one sentence."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return " ".join(lines[:2]) if lines else type(error).__name__
+    text = str(error).partition("Trace Shapes:")[0]
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    words = " ".join(lines[:2]) if lines else type(error).__name__
+    if words.startswith("Shape mismatch inside plate"):
+        words += " (.to_event(1) is missing, or a plate)."
+    return words

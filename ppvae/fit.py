@@ -136,8 +136,8 @@ def _run(chosen: Experiment, data: Data, plan: Plan, progress: bool) -> Run:
 
 
 def _checked(pair: Pair, rows: Data, batch_size: int, seed: int) -> Report:
-    # Named params are drawn when the pair first runs.
-    pyro.set_rng_seed(seed)
+    # Named params are drawn when the pair first runs, and not from the stream of its training.
+    pyro.set_rng_seed(2**32 - 1 - seed)
     # Fewer than all training rows, so that a plate of fixed size shows.
     few = min(batch_size, max(1, rows.num_train - 1))
     report = check(pair.model, pair.guide, first_rows(rows, few))

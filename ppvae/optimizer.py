@@ -122,8 +122,7 @@ def _of_name(settings: Any, name: str) -> dict[str, Any]:
     """Settings for one parameter; a function of two names gets module and parameter, as in Pyro."""
     if not callable(settings):
         return dict(settings)
-    name = name.replace("$$$", ".")
     if len(inspect.signature(settings).parameters) == 1:
-        return dict(settings(name))
-    module, _, parameter = name.partition(".")
-    return dict(settings(module, parameter or name))
+        return dict(settings(name.replace("$$$", ".")))
+    module, _, parameter = name.partition("$$$")
+    return dict(settings(module, parameter or module))

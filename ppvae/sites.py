@@ -101,7 +101,7 @@ def collect(traces: Traces, nesting: int, particles: int) -> Sites:
             a site is enumerated in a way that cannot be summed row by row.
     """
     model, guide = map(prune_subsample_sites, traces)
-    _samelatent_sites(model, guide)
+    _refuse_other_latents(model, guide)
     sites = Sites(Layout(_data_plate(model), nesting, particles))
     for name, site in _samples(model):
         _add(sites, name, site, sites.likelihood if site["is_observed"] else sites.prior, "model")
@@ -175,7 +175,7 @@ def latent_sites(trace: Trace) -> dict[str, Site]:
     return {name: site for name, site in _samples(trace) if not site["is_observed"]}
 
 
-def _samelatent_sites(model: Trace, guide: Trace) -> None:
+def _refuse_other_latents(model: Trace, guide: Trace) -> None:
     of_model, of_guide = latent_sites(model), latent_sites(guide)
     # What only the model enumerates is summed out; what the guide marks is its own business.
     in_model = {n for n, s in of_model.items() if "_enumerate_dim" not in s["infer"]}

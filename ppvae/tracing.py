@@ -17,7 +17,7 @@ from pyro import poutine
 from pyro.poutine.enum_messenger import EnumMessenger
 from torch import Tensor
 
-from ppvae.generators import generators_put_back
+from ppvae.generators import generator_states, generators_put_back, restore_generators
 from ppvae.pair import Batch, Pair
 
 __all__ = [
@@ -46,9 +46,18 @@ def trace_pair(pair: Pair, batch: Batch, num_particles: int) -> list[Traces]:
 
 
 def rehearse(pair: Pair, batch: Batch) -> None:
-    """Run a new pair once, so that its parameters exist and the size of its plates is known."""
-    if pair.scope.plate_nesting is None:
+    """Run a new pair once, so that its parameters exist and the size of its plates is known.
+
+    The generators go back, unless a named param was drawn: later noise must not repeat it.
+    """
+    if pair.scope.plate_nesting is not None:
+        return
+    named = len(pair.scope.store["params"])
+    with generators_put_back():
         pair.scope.plate_nesting = _plate_nesting(pair, batch)
+        drawn = generator_states()
+    if len(pair.scope.store["params"]) > named:
+        restore_generators(drawn)
 
 
 def retrace(pair: Pair, batch: Batch, num_particles: int, values: poutine.Trace) -> Traces:
@@ -59,9 +68,15 @@ def retrace(pair: Pair, batch: Batch, num_particles: int, values: poutine.Trace)
 @contextlib.contextmanager
 def kept_as_it_was(pair: Pair) -> Iterator[None]:
     """Run the pair inside this and leave no trace: generators and running statistics go back."""
+    with generators_put_back(), _buffers_put_back(pair):
+        yield
+
+
+@contextlib.contextmanager
+def _buffers_put_back(pair: Pair) -> Iterator[None]:
     buffers = {name: buffer.clone() for name, buffer in pair.buffers.items()}
     try:
-        with generators_put_back(), poutine.block(hide_types=["sample", "plate"]):
+        with poutine.block(hide_types=["sample", "plate"]):
             yield
     finally:
         for name, buffer in pair.buffers.items():
@@ -96,7 +111,7 @@ def _trace(
 
 
 def _plate_nesting(pair: Pair, batch: Batch) -> int:
-    with rehearsal(pair):
+    with _buffers_put_back(pair), torch.no_grad():
         guide_trace = poutine.trace(pair.program("guide", batch)).get_trace()
         model = poutine.replay(pair.program("model", batch), trace=guide_trace)
         model_trace = poutine.trace(model).get_trace()
@@ -146,10 +161,10 @@ def particle(trace: poutine.Trace, number: int, nesting: int) -> poutine.Trace:
     if "particles" in alone:
         alone.remove_node("particles")
     for site in alone.nodes.values():
-        if "_enumerate_dim" in site.get("infer", {}):
+        infer: Any = site.get("infer") or {}
+        if "_enumerate_dim" in infer:
             # Without the particles' dimension the labels stand one further to the right.
-            dim = site["infer"]["_enumerate_dim"] + 1
-            site["infer"] = {**site["infer"], "_enumerate_dim": dim}
+            site["infer"] = infer | {"_enumerate_dim": infer["_enumerate_dim"] + 1}
     return alone
 
 

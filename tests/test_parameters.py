@@ -14,7 +14,7 @@ from pyro.nn import PyroModule
 from torch import nn
 from torch.testing import assert_close
 
-from ppvae import ELBO, IWAE, SVI
+from ppvae import ELBO, IWAE, SVI, Pair, log_terms
 
 LOSSES = {"trace-elbo": Trace_ELBO, "elbo": ELBO, "iwae": lambda: IWAE(5)}
 every_owner = pytest.mark.parametrize("build", OWNERS.values(), ids=OWNERS)
@@ -200,3 +200,20 @@ def test_a_pair_in_which_nothing_would_move_is_refused(build, loss):
     svi = SVI(*build(), adam(), loss())
     with pytest.raises(ValueError, match=r"loss must reach a parameter of the pair; got none"):
         svi.step(torch.randn(32, 6))
+
+
+def test_later_noise_does_not_repeat_the_stream_that_drew_a_named_param():
+    def model(x):
+        with rows(x):
+            z = pyro.sample("z", dist.Normal(torch.zeros(2), 1.0).to_event(1))
+            pyro.sample("x", dist.Normal(z, 1.0).to_event(1), obs=x)
+
+    def guide(x):
+        loc = pyro.param("loc", lambda: torch.randn(len(x), 2))
+        with rows(x):
+            pyro.sample("z", dist.Normal(loc, 1.0).to_event(1))
+
+    pyro.set_rng_seed(0)
+    terms = log_terms(model, guide, torch.zeros(50, 2))
+    noise = terms.values["z"][0] - Pair(model, guide).params["loc"]
+    assert not torch.isclose(noise, Pair(model, guide).params["loc"]).any()
