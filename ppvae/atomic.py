@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from pathlib import Path
 
 __all__ = ["write_whole"]
@@ -18,16 +17,19 @@ def write_whole(path: Path, content: bytes | str) -> None:
     """
     if isinstance(content, str):
         content = content.encode()
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    # One name for all, so that what a killed process left behind is written over by the next.
+    part = path.with_name(f".{path.name}.part")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with part.open("wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(name, path)
-    except BaseException:
+        os.replace(part, path)
+    except BaseException as error:
         with contextlib.suppress(OSError):
-            os.unlink(name)
+            part.unlink()
+        if isinstance(error, OSError):
+            raise type(error)(error.errno, error.strerror, str(path)) from error
         raise
     _sync_folder(path.parent)
 

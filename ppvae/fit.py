@@ -143,7 +143,7 @@ def _checked(pair: Pair, rows: Data, batch_size: int, seed: int) -> Report:
     report = check(pair.model, pair.guide, first_rows(rows, few))
     report.raise_if_wrong()
     for remark in report.remarks:
-        warnings.warn(remark, stacklevel=3)
+        warnings.warn(remark, stacklevel=4)
     return report
 
 

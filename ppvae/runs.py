@@ -10,6 +10,7 @@ import torch
 from ppvae.data import Data, load
 from ppvae.experiment import Experiment, Recipe, build, find_recipe
 from ppvae.fit import fit
+from ppvae.generators import generators_put_back
 from ppvae.keeper import read_checkpoint, refuse_folder
 from ppvae.named import estimator_named, name_of
 from ppvae.pair import Pair
@@ -58,7 +59,7 @@ def load_run(
     dtype = next((leaf.dtype for leaf in pair.leaves.values()), torch.get_default_dtype())
     data = rebuilt.data.to(where, dtype)
     first = {name: values[: settings.batch_size] for name, values in data.train.items()}
-    with pair.entered():
+    with pair.entered(), generators_put_back():
         rehearse(pair, ((), first))
     svi = SVI(pair.model, pair.guide, torch.optim.Adam, rebuilt.experiment.estimator)
     put_state(live_tensors(svi), checkpoint.group("best") or checkpoint.group("state"))

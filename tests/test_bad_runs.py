@@ -94,7 +94,7 @@ def test_a_run_that_is_not_as_it_was_kept_is_refused(
         ("fit --resume run --hidden 9", "must keep its settings, .*; got --hidden"),
         ("fit --resume run --estimator elbo", "must keep its settings, .*; got --estimator"),
         ("fit --resume run --steps 1", "no fewer steps than were taken, 2; got 1"),
-        ("fit good.py --resume run", "options of experiment 'mine' are .*; got 'hidden'"),
+        ("fit good.py --resume run", "run must be of experiment 'vae'; got 'mine'"),
         ("fit --out run", "folder must be a new one"),
         ("fit --resume gone", "folder must hold a run to resume"),
         ("evaluate", "one or more run folders must be named"),

@@ -1,12 +1,12 @@
 """check: what it says of a good pair, and the words for everything that can be wrong with one."""
 
-
 import pyro
 import pyro.distributions as dist
 import pyro.distributions.transforms as transforms
 import pytest
 import torch
-from programs import binary_rows, binary_vae, labelled_pair, rows, standard_normal
+from programs import ENUMERATED, binary_rows, binary_vae, rows, standard_normal
+from torch import nn
 from trainings import line_pair, restless_pair
 
 from ppvae import check
@@ -38,23 +38,6 @@ def guide(x):
         pyro.sample("z", dist.Normal(loc, 1.0).to_event(1).expand([len(x)]))
 
 
-def problem(model, guide=guide, batch=X):
-    report = check(model, guide, batch)
-    with pytest.raises(ValueError) as refused:
-        report.raise_if_wrong()
-    assert str(refused.value) == report.problems[0]
-    assert f"wrong: {report.problems[0]}" in str(report)
-    return report.problems[0]
-
-
-def only_remark(model, guide=guide, batch=X):
-    report = check(model, guide, batch)
-    report.raise_if_wrong()
-    (remark,) = report.remarks
-    assert f"note: {remark}" in str(report)
-    return remark
-
-
 def test_a_good_pair_is_described_site_by_site():
     assert str(check(*binary_vae(), binary_rows())).splitlines() == [
         "model 'z' (latent, Normal): plate data 5 at -1; batch (5,), event (2,)",
@@ -62,6 +45,25 @@ def test_a_good_pair_is_described_site_by_site():
         "guide 'z' (latent, Normal): plate data 5 at -1; batch (5,), event (2,)",
         "nothing wrong was found",
     ]
+
+
+def labels():
+    logits, weight = nn.Linear(6, 3), nn.Linear(2, 6)
+
+    def model(x):
+        pyro.module("weight", weight)
+        with rows(x):
+            y = pyro.sample("y", dist.Categorical(torch.ones(3)))
+            z = pyro.sample("z", standard_normal(2))
+            pyro.sample("x", gaussian(weight(z) + y.unsqueeze(-1), lambda loc: loc), obs=x)
+
+    def guide(x):
+        pyro.module("logits", logits)
+        with rows(x):
+            pyro.sample("y", dist.Categorical(logits=logits(x)), infer=ENUMERATED)
+            pyro.sample("z", dist.Normal(x[:, :2], 1.0).to_event(1))
+
+    return model, guide
 
 
 def planar():
@@ -77,21 +79,13 @@ def planar():
 
 
 GOOD = {
-    "labels": (lambda: (labelled_pair().model, with_param(labelled_pair().guide)), X[:, :4]),
+    "labels": (labels, X),
     "named params": (line_pair, X[:, :1]),
     "dropout": (restless_pair, binary_rows().double()),
     "positional": (lambda: binary_vae(), (binary_rows(),)),
     "fields": (lambda: binary_vae(), {"x": binary_rows(), "y": torch.zeros(5)}),
     "planar flow": (planar, X),
 }
-
-
-def with_param(program):
-    def with_one(x):
-        pyro.param("scale", torch.tensor(1.0))
-        program(x)
-
-    return with_one
 
 
 @pytest.mark.parametrize(("make", "batch"), GOOD.values(), ids=GOOD)
@@ -103,6 +97,16 @@ def bare(x):
     pyro.param("loc", torch.zeros(2))
     with rows(x):
         pyro.sample("z", dist.Normal(torch.zeros(len(x), 2), 1.0))
+
+
+def nothing_to_train(x):
+    with rows(x):
+        pyro.sample("z", dist.Normal(torch.zeros(2), 1.0).to_event(1).expand([len(x)]))
+
+
+def square(x):
+    with rows(x):
+        pyro.sample("z", dist.Normal(torch.zeros(len(x), len(x)), 1.0))
 
 
 def renamed(x):
@@ -127,11 +131,11 @@ PROBLEMS = {
     ),
     "to_event in the guide": (
         (model_of(gaussian), bare),
-        r"inside plate\('data'\) at site z dim -1, 5 vs 2 \(\.to_event\(1\) is missing, or a plate\)",
+        r"plate\('data'\) at site z dim -1, 5 vs 2 \(\.to_event\(1\) is missing, or a plate\)",
     ),
     "to_event in the model": (
         (model_of(lambda z: dist.Normal(linear(z), 1.0)), guide),
-        r"inside plate\('data'\) at site x dim -1, 5 vs 6 \(\.to_event\(1\) is missing, or a plate\)",
+        r"plate\('data'\) at site x dim -1, 5 vs 6 \(\.to_event\(1\) is missing, or a plate\)",
     ),
     "width 1": (
         (model_of(lambda z: dist.Normal(z[..., :1], 1.0).to_event(1)), guide),
@@ -146,9 +150,9 @@ PROBLEMS = {
         r"site 'x' of the model must be as wide as the data, \(6,\); got \(\)",
     ),
     "no plate": ((plateless, guide), "model must observe the data inside `with pyro.plate"),
-    "no observed site": ((guide, guide), "model must observe the data at a site; got none|no obs"),
+    "no observed site": ((guide, guide), "model must observe the data at a site; got no observed"),
     "nothing to train": (
-        (model_of(gaussian), lambda x: rows_only(x)),
+        (model_of(gaussian), nothing_to_train),
         "the pair must have a parameter to train; got none",
     ),
     "an error of a network": ((model_of(lambda z: gaussian(z, raising)), guide), "mine is broken"),
@@ -159,20 +163,85 @@ PROBLEMS = {
 }
 
 
-def rows_only(x):
-    with rows(x):
-        pyro.sample("z", dist.Normal(torch.zeros(2), 1.0).to_event(1).expand([len(x)]))
-
-
 @pytest.mark.parametrize(("pair", "message"), PROBLEMS.values(), ids=PROBLEMS)
 def test_each_problem_has_its_words(pair, message):
     with pytest.raises(ValueError, match=message):
         check(*pair, X).raise_if_wrong()
 
 
-def test_a_square_batch_hides_no_missing_event():
-    message = r"batch dimensions that are plates; got batch shape \(6, 6\) in plates {'data': 6}"
+SQUARE = {
+    "no to_event": (
+        lambda z: dist.Normal(linear(z), 1.0),
+        r"plates; got batch shape \(6, 6\) in plates {'data': 6} \(\.to_event\(1\) is missing",
+    ),
+    "one number a row": (
+        lambda z: dist.Normal(z[..., 0], 1.0),
+        r"as wide as the data, \(6,\); got",
+    ),
+    "width 1": (lambda z: dist.Normal(z[..., :1], 1.0), r"got batch shape \(6, 6\) in plates"),
+}
+
+
+@pytest.mark.parametrize(("observed", "message"), SQUARE.values(), ids=SQUARE)
+def test_as_many_rows_as_columns_hide_no_missing_event(observed, message):
     with pytest.raises(ValueError, match=message):
-        check(
-            model_of(lambda z: dist.Normal(linear(z), 1.0)), guide, torch.ones(6, 6)
-        ).raise_if_wrong()
+        check(model_of(observed), guide, torch.ones(6, 6)).raise_if_wrong()
+
+
+def test_grey_data_under_bernoulli_are_told_how_to_be_binarised():
+    grey = binary_rows()
+    grey[2, 3] = 0.25
+    message = (
+        r"data at site 'x' must lie in the support of Bernoulli; got 0\.25 "
+        r"\(grey data are binarised by --binarize dynamic\)"
+    )
+    with pytest.raises(ValueError, match=message):
+        check(*binary_vae(), grey).raise_if_wrong()
+
+
+def test_data_outside_of_another_support_are_refused():
+    positive = model_of(lambda z: dist.Exponential(linear(z).exp()).to_event(1))
+    with pytest.raises(ValueError, match="must lie in the support of Exponential; got -1"):
+        check(positive, guide, X).raise_if_wrong()
+
+
+def test_data_behind_a_mask_are_not_asked_for_their_support():
+    mask = X >= 0
+    positive = model_of(lambda z: dist.Exponential(linear(z).exp()).mask(mask).to_event(1))
+    assert check(positive, guide, X).problems == []
+
+
+def test_nan_in_the_data_is_counted():
+    x = X.clone()
+    x[1, 2:4] = float("nan")
+    with pytest.raises(ValueError, match="data at site 'x' must be numbers; got 2 NaN"):
+        check(model_of(gaussian), guide, x).raise_if_wrong()
+
+
+def test_a_field_that_the_batch_lacks_is_named():
+    def labelled(x, y):
+        model_of(gaussian)(x)
+
+    with pytest.raises(ValueError, match=r"model must ask for fields .*\['x'\]; got 'y'"):
+        check(labelled, guide, {"x": X}).raise_if_wrong()
+
+
+def test_a_network_that_nobody_made_known_leaves_nothing_to_train():
+    net = nn.Linear(2, 6)
+    message = (
+        r"the pair must have a parameter that the objective reaches; got none "
+        r"\(a plain function makes its networks known by pyro\.module\)"
+    )
+    with pytest.raises(ValueError, match=message):
+        check(model_of(lambda z: gaussian(z, net)), nothing_to_train, X).raise_if_wrong()
+
+
+def test_the_first_problem_is_the_one_that_is_raised():
+    report = check(
+        model_of(lambda z: dist.Normal(z[..., :1], 1.0).to_event(1)), square, torch.ones(2, 6)
+    )
+    assert len(report.problems) == 2
+    with pytest.raises(ValueError) as refused:
+        report.raise_if_wrong()
+    assert str(refused.value) == report.problems[0]
+    assert [f"wrong: {problem}" for problem in report.problems] == str(report).splitlines()[-2:]

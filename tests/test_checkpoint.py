@@ -218,3 +218,11 @@ def test_a_file_is_synced_before_it_takes_the_place_of_the_old_one(tmp_path, mon
 def test_a_folder_that_is_not_there_is_an_os_error(tmp_path):
     with pytest.raises(FileNotFoundError):
         write_whole(tmp_path / "gone" / "kept", b"new")
+
+
+def test_what_a_killed_write_left_behind_is_written_over_and_the_file_can_be_shared(tmp_path):
+    (tmp_path / ".table.csv.part").write_text("half")
+    write_whole(tmp_path / "table.csv", "whole")
+    assert [p.name for p in tmp_path.iterdir()] == ["table.csv"]
+    (tmp_path / "plain").touch()
+    assert (tmp_path / "table.csv").stat().st_mode == (tmp_path / "plain").stat().st_mode

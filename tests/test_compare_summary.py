@@ -4,9 +4,13 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from ppvae import ELBO
 from ppvae.compare.curves import read_at, rise
+from ppvae.compare.plan import Length, entries
 from ppvae.compare.progress import RunsProgress
 from ppvae.compare.summary import groups, summarized, verdict_on
+from ppvae.data import load
+from ppvae.experiment import find_recipe
 from ppvae.intervals import paired_interval
 
 ROWS = 6
@@ -51,14 +55,27 @@ def statistic(runs: xr.Dataset, label: str, name: str) -> float:
     return float(summarized(runs).sel(estimator=label, statistic=name))
 
 
-def test_a_curve_is_read_on_the_straight_line_between_its_points():
-    clock, curve = np.array([0.0, 2.0, 6.0]), np.array([[1.0, 0.0], [5.0, 2.0], [7.0, 10.0]])
-    np.testing.assert_allclose(read_at(clock, curve, 3.0), [5.5, 4.0], rtol=0, atol=1e-12)
+def test_a_straight_curve_is_read_as_it_is_between_its_points():
+    clock = np.array([0.0, 2.0, 6.0])
+    curve = np.stack([1 + 2 * clock, -3 * clock], axis=1)
+    np.testing.assert_allclose(read_at(clock, curve, 3.0), [7.0, -9.0], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("moment", [0.5, 2.5, 4.5, 5.9])
+def test_a_jagged_curve_is_never_read_beyond_the_points_around(moment):
+    clock, curve = np.array([0.0, 2.0, 4.0, 6.0]), np.array([[0.0], [5.0], [4.9], [9.0]])
+    around = curve[int(moment // 2) : int(moment // 2) + 2]
+    assert around.min() <= read_at(clock, curve, moment).item() <= around.max()
 
 
 def test_a_curve_is_read_at_its_points_as_it_is():
     clock, curve = np.array([0.0, 2.0, 6.0]), np.array([[1.0], [5.0], [7.0]])
     assert [read_at(clock, curve, moment).item() for moment in clock] == [1.0, 5.0, 7.0]
+
+
+def test_a_row_that_is_not_finite_leaves_the_others():
+    clock, curve = np.array([0.0, 4.0]), np.array([[1.0, -np.inf, np.nan], [5.0, 2.0, np.nan]])
+    np.testing.assert_array_equal(read_at(clock, curve, 4.0), [5.0, np.nan, np.nan])
 
 
 @pytest.mark.parametrize("moment", [-0.1, 6.1, np.nan])
@@ -76,6 +93,17 @@ def test_the_rise_is_that_of_the_last_tenth_of_the_steps():
     step = np.arange(0.0, 101.0, 5.0)
     curve = np.where(step <= 90, step, 90 + 3 * (step - 90))[:, None]
     assert rise(step, curve) == pytest.approx([30.0], abs=1e-12)
+
+
+def test_a_curve_that_is_looked_at_often_enough_early_is_read_right_there():
+    """A tenth of the seconds of a long run, on a curve that rises and levels off."""
+    entry = entries(find_recipe("vae"), load("digits"), [ELBO()])[0]
+    looks = Length.of(entry, 0, {"epochs": 60, "steps": None, "batch_size": None}, 20).looks
+    clock = np.array(sorted(looks), dtype=float)
+    curve = -25 - 20 * np.exp(-clock / 2) - 30 / (1 + clock)
+    exact = -25 - 20 * np.exp(-6.4 / 2) - 30 / (1 + 6.4)
+    assert abs(read_at(clock, curve[:, None], 6.4).item() - exact) < 0.05
+    assert {0, 54, 60} <= looks
 
 
 def test_equal_steps_are_read_at_the_end_of_each_run():

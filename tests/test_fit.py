@@ -112,6 +112,7 @@ class Part(pyro.plate):
 
 PLATES = {
     "of all rows": lambda x, index: Part(x, 60, subsample=index),
+    "of the training rows": lambda x, index: Part(x, 48, subsample=index),
     "of a million": lambda x, index: Part(x, 10**6, subsample=index),
     "of half the batch": lambda x, index: Part(x, len(x), subsample_size=len(x) // 2),
 }

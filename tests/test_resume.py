@@ -148,6 +148,17 @@ def test_training_longer_than_first_asked_is_longer_at_once(tmp_path, first, lon
     assert_same_values(run.pair, whole.pair)
 
 
+@pytest.mark.parametrize("first", range(1, 10))
+def test_a_run_cut_off_within_an_epoch_counts_its_patience_in_whole_ones(tmp_path, first):
+    # The shift falls from 1 through 0: within an epoch the bound is better than at its end.
+    settings = {"pair": lambda: line_pair(1.0), "data": line_data(), "lr": 0.3, "patience": 1}
+    whole = train(tmp_path / "whole", epochs=8, **settings)
+    train(tmp_path / "run", steps=first, **settings)
+    run = train(tmp_path / "run", epochs=8, **settings, resume=True)
+    assert_same_history(run, whole)
+    assert_same_values(run.pair, whole.pair)
+
+
 def test_a_finished_run_resumed_as_it_is_stays_as_it_is(tmp_path):
     first = train(tmp_path / "run", epochs=2)
     again = train(tmp_path / "run", epochs=2, resume=True)

@@ -63,13 +63,9 @@ def home(tmp_path, monkeypatch):
 
 @pytest.fixture
 def elsewhere(home, monkeypatch):
-    """Another folder, to be in when a run is found again."""
-
-    def move():
-        (home / "elsewhere").mkdir()
-        monkeypatch.chdir(home / "elsewhere")
-
-    return move
+    """A way into another folder, to be in when a run is found again."""
+    (home / "elsewhere").mkdir()
+    return lambda: monkeypatch.chdir(home / "elsewhere")
 
 
 def train(folder="run", name="mine.py", **settings):

@@ -39,7 +39,8 @@ def test_an_interval_that_holds_zero_is_not_separable():
 
 @pytest.mark.parametrize("ends", [(0.0, 0.2), (-0.2, 0.0), (0.0, 0.0)])
 def test_an_interval_that_only_touches_zero_is_not_separable(ends):
-    words = verdict([FIRST, outcome("other", Interval(sum(ends) / 2, *ends))])
+    still = Outcome("first", 0.0)
+    words = verdict([still, outcome("other", Interval(sum(ends) / 2, *ends), rising=0.0)])
     assert "other is not separable from first" in words
     assert "lies" not in words
 

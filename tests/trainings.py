@@ -52,10 +52,10 @@ class Restless(nn.Module):
 
     def __init__(self, width, out):
         super().__init__()
-        torch.manual_seed(3)
-        self.layers = nn.Sequential(
-            nn.Linear(width, 5), nn.BatchNorm1d(5), nn.Tanh(), nn.Dropout(0.3), nn.Linear(5, out)
-        )
+        with torch.random.fork_rng():
+            torch.manual_seed(3)
+            first, last = nn.Linear(width, 5), nn.Linear(5, out)
+        self.layers = nn.Sequential(first, nn.BatchNorm1d(5), nn.Tanh(), nn.Dropout(0.3), last)
 
     def forward(self, x):
         return self.layers(x)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.interpolate import PchipInterpolator
 
 __all__ = ["read_at", "rise"]
 
@@ -11,7 +12,10 @@ Array = NDArray[np.float64]
 
 
 def read_at(clock: Array, curve: Array, moment: float) -> Array:
-    """The curve at a moment, on the straight line between the points around it.
+    """The curve at a moment, on the monotone cubic through its points (PCHIP).
+
+    A straight line would lie below a curve that levels off, and most where it is steep: there the
+    slow estimators are at equal seconds. The cubic never leaves what the points around it span.
 
     Args:
         clock: steps or seconds at the points, (T,), growing; NaN behind the last one.
@@ -19,18 +23,15 @@ def read_at(clock: Array, curve: Array, moment: float) -> Array:
         moment: by that clock.
 
     Returns:
-        Values by row, (R,); NaN before the first point and behind the last.
+        Values by row, (R,); NaN before the first point and behind the last, and for a row that is
+        not finite at every point.
     """
-    known = ~np.isnan(clock)
-    clock, curve = clock[known], curve[known]
-    if not len(clock) or not clock[0] <= moment <= clock[-1]:
-        return np.full(curve.shape[1], np.nan)
-    after = int(np.searchsorted(clock, moment))
-    if clock[after] == moment:
-        return curve[after]
-    share = (moment - clock[after - 1]) / (clock[after] - clock[after - 1])
-    result: Array = (1 - share) * curve[after - 1] + share * curve[after]
-    return result
+    clock, curve = clock[~np.isnan(clock)], curve[~np.isnan(clock)]
+    values = np.full(curve.shape[1], np.nan)
+    if len(clock) > 1 and clock[0] <= moment <= clock[-1]:
+        finite = np.isfinite(curve).all(0)
+        values[finite] = PchipInterpolator(clock, curve[:, finite])(moment)
+    return values
 
 
 def rise(step: Array, curve: Array) -> Array:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +74,7 @@ def compare(
         lr: learning rate of Adam; the experiment's own unless given.
         clip_norm: the largest norm that the gradient of a step may have.
         num_particles: K of the final estimate of log p(x) on the test rows, the same for all.
-        points: of the held-out curves, spread over the run.
+        points: of the held-out curves, dense at the beginning of the run.
         device: "auto" (a GPU if there is one), "cpu", "cuda" or "cuda:1".
         threads: of torch on the CPU; one, since steps are small and a second one
             waits for whatever else the machine does, which no clock forgives.
@@ -149,7 +149,7 @@ class _Job:
         for entry in [self._planned[0], *self._planned]:
             few = {**self._asked, "epochs": None, "steps": _WARM_UP_STEPS}
             try:
-                run, _ = _trained(entry, self._seeds[0], few, watch_every=1, num_particles=2)
+                run, _ = _trained(entry, self._seeds[0], few, looks={0, 1}, num_particles=2)
             except NotFiniteError:
                 continue
             costs[entry.label] = (
@@ -166,12 +166,12 @@ class _Job:
                 shown.end(entry.label, seed, self._run_one(entry, seed))
 
     def _run_one(self, entry: Entry, seed: int) -> str:
-        every = self._lengths[entry.label].watch_every
+        looks = self._lengths[entry.label].looks
         try:
             with warnings.catch_warnings():
                 # The warm-up has said all that there is to say of this pair.
                 warnings.simplefilter("ignore")
-                run, found = _trained(entry, seed, self._asked, every, self._num_particles)
+                run, found = _trained(entry, seed, self._asked, looks, self._num_particles)
         except NotFiniteError as error:
             self._notes.append(f"{entry.label}, seed {seed}: {error}")
             return str(error)
@@ -192,9 +192,9 @@ class _Job:
 
 
 def _trained(
-    entry: Entry, seed: int, asked: Mapping[str, Any], watch_every: int, num_particles: int
+    entry: Entry, seed: int, asked: Mapping[str, Any], looks: Collection[int], num_particles: int
 ) -> tuple[Run, xr.Dataset]:
-    held_out = HeldOut(entry.data.valid)
+    held_out = HeldOut(entry.data.valid, looks)
     run = fit(
         entry.build(seed),
         entry.data,
@@ -202,9 +202,8 @@ def _trained(
         seed=seed,
         progress=False,
         watch=held_out,
-        watch_every=watch_every,
     )
-    return run, measured(run, held_out, watch_every, num_particles)
+    return run, measured(run, held_out, num_particles)
 
 
 def _opening(planned: Sequence[Entry], lengths: Sequence[Length], seeds: Sequence[int]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import pyro
@@ -34,18 +34,33 @@ _MOST_PASSES = 20
 
 
 class HeldOut:
-    """The estimated log p(x) of the first validation rows, kept each time a pair is looked at.
+    """The estimated log p(x) of the first validation rows after some epochs.
 
     The draws are the same each time and for every estimator, so that only the pair differs.
+
+    Args:
+        fields: the validation rows.
+        looks: the epochs after which the pair is looked at.
+
+    Attributes:
+        epochs: those after which it was.
+        rows: what was seen, by row, in nats.
     """
 
-    def __init__(self, fields: Fields) -> None:
+    def __init__(self, fields: Fields, looks: Collection[int]) -> None:
         self._fields = {name: values[:CURVE_ROWS] for name, values in fields.items()}
         self.index = np.arange(len(fields["x"]))[:CURVE_ROWS]
+        self.epochs: list[int] = []
         self.rows: list[Tensor] = []
+        self._looks = looks
+        self._epoch = -1
 
     def __call__(self, pair: Pair) -> Mapping[str, float]:
-        """Look at the pair; the mean in nats per datum is for the run's history."""
+        """Called after each epoch; the mean in nats per datum is for the run's history."""
+        self._epoch += 1
+        if self._epoch not in self._looks:
+            return {}
+        self.epochs.append(self._epoch)
         pyro.set_rng_seed(_SEED)
         like = next(iter(pair.leaves.values()))
         fields = {
@@ -62,13 +77,12 @@ class HeldOut:
         return {"held_out": float(self.rows[-1].mean())}
 
 
-def measured(run: Run, held_out: HeldOut, watch_every: int, num_particles: int) -> xr.Dataset:
+def measured(run: Run, held_out: HeldOut, num_particles: int) -> xr.Dataset:
     """All numbers of one run, in nats per datum unless their name says otherwise.
 
     Args:
         run: that was watched.
         held_out: what watched it.
-        watch_every: in how many epochs.
         num_particles: K of the estimate of log p(x) on the test rows.
 
     Raises:
@@ -78,9 +92,7 @@ def measured(run: Run, held_out: HeldOut, watch_every: int, num_particles: int) 
     found = evaluate(run, split="test", num_particles=num_particles, seed=_SEED)
     if "log_evidence" not in found:
         raise ValueError(f"compare needs log p(x) of the test rows; {found.attrs['note']}")
-    last = run.history.sizes["epoch"] - 1
-    points = [epoch for epoch in range(last + 1) if epoch % watch_every == 0 or epoch == last]
-    history = run.history.isel(epoch=points)
+    history = run.history.isel(epoch=held_out.epochs)
     values = {name: ("row", found[name].values) for name in _BY_ROW if name in found}
     values |= {name: ("latent", found[name].values * 1.0) for name in _BY_LATENT if name in found}
     curve = torch.stack(held_out.rows).numpy()
@@ -95,7 +107,7 @@ def measured(run: Run, held_out: HeldOut, watch_every: int, num_particles: int) 
             "own_bound": _own_bound(run),
             "ms_per_step": _ms_per_step(run.history),
         },
-        coords={"point": range(len(points)), "valid_row": held_out.index}
+        coords={"point": range(len(held_out.epochs)), "valid_row": held_out.index}
         | {name: found[name].values for name in ("row", "latent") if name in found.coords},
         attrs={"kind": "probability" if "bits_per_dim" in found else "density"},
     )

@@ -49,12 +49,12 @@ class Length:
     Attributes:
         steps: in all.
         epochs: passes over the training rows, the last one perhaps in part.
-        watch_every: in how many epochs the held-out curve has a point.
+        looks: the epochs after which the held-out curve has a point, 0 and the last among them.
     """
 
     steps: int
     epochs: int
-    watch_every: int
+    looks: frozenset[int]
 
     @classmethod
     def of(cls, entry: Entry, seed: int, asked: Mapping[str, Any], points: int) -> Length:
@@ -64,13 +64,16 @@ class Length:
             entry: of the table.
             seed: of the experiment that is looked at; its length should not depend on it.
             asked: epochs, steps and batch_size, each None where the experiment decides.
-            points: of the curve, after the one before the first step.
+            points: of the curve.
         """
         experiment = entry.build(seed)
         per_epoch = math.ceil(entry.data.num_train / (asked["batch_size"] or experiment.batch_size))
         steps = asked["steps"] or (asked["epochs"] or experiment.epochs) * per_epoch
         epochs = math.ceil(steps / per_epoch)
-        return cls(steps, epochs, math.ceil(epochs / points))
+        # Dense at the beginning, which is all that a slow estimator reaches in equal seconds,
+        # and is so steep that a straight line between far points would lie below the curve.
+        spread = {math.ceil(epochs * (each / points) ** 2) for each in range(points + 1)}
+        return cls(steps, epochs, frozenset(spread | {round(0.9 * epochs)}))
 
 
 def default_estimators() -> list[pyro.infer.ELBO]:
