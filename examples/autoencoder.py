@@ -58,8 +58,7 @@ def beside(data: Data, epochs: int | None = None) -> Figure:
         run = ppvae.fit(experiment, data, epochs=epochs, progress=False)
         codes = ppvae.encode(run, data.test)["z_loc"].values
         drawn = torch.randn(64, 2, generator=torch.Generator().manual_seed(0))
-        like = torch.zeros(64, data.data_dim)
-        decoded = ppvae.generate(run, like, given={"z": drawn})["x"].numpy()
+        decoded = ppvae.sample(run, 64, given={"z": drawn})["x_mean"].values
         codes_axes, images_axes = axes[row]
         codes_axes.scatter(*codes.T, c=data.test.get("y"), cmap="tab10", s=12)
         codes_axes.scatter(*drawn.numpy().T, marker="+", c="black", label="64 codes from N(0, I)")

@@ -24,7 +24,7 @@ __all__ = ["COMPARE", "ESTIMATORS"]
 
 # The default of ppvae.compare by name, so that help and the first line need not import it.
 ESTIMATORS = ("Trace_ELBO", "TraceMeanField_ELBO", "elbo:5", "renyi:0.5:5", "iwae:5", "iwae:50")
-_SEEDS = (0, 1, 2)
+_SEEDS = (0, 1, 2, 3, 4)
 _PASSED_ON = ("epochs", "steps", "batch_size", "lr", "clip_norm", "threads", "num_particles")
 
 

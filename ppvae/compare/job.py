@@ -38,7 +38,7 @@ def compare(
     data: Data | Sequence[Data],
     *,
     estimators: Sequence[pyro.infer.ELBO] | None = None,
-    seeds: Sequence[int] = (0, 1, 2),
+    seeds: Sequence[int] = (0, 1, 2, 3, 4),
     epochs: int | None = None,
     steps: int | None = None,
     batch_size: int | None = None,

@@ -72,8 +72,11 @@ class Estimator(pyro.infer.ELBO, nn.Module):
     ) -> Tensor:
         """Minus the N/B-scaled sum of the bound in nats, (), with the surrogate's gradient."""
         terms = self.terms(model, guide, *args, **kwargs)
-        bound = self.bound(terms)
-        target = self.surrogate(terms) + terms.expected(terms.auxiliary).mean(0)
+        target = self.surrogate(terms)
+        # An estimator without a surrogate of its own has just computed its bound.
+        own = type(self).surrogate is not Estimator.surrogate
+        bound = self.bound(terms) if own else target
+        target = target + terms.expected(terms.auxiliary).mean(0)
         return -terms.scale * (bound.detach() + target - target.detach()).sum()
 
     def loss(self, model: Program, guide: Program, *args: Any, **kwargs: Any) -> float:
