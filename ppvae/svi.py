@@ -60,7 +60,7 @@ class SVI:
         >>> _ = torch.manual_seed(0)
         >>> svi = SVI(model, guide, functools.partial(torch.optim.Adam, lr=0.05), ELBO())
         >>> losses = [svi.step(torch.linspace(-3.0, 3.0, 50)) for _ in range(200)]
-        >>> round(float(svi.params["slope"]), 1)  # exact: 1/2
+        >>> round(svi.params["slope"].item(), 1)  # exact: 1/2
         0.5
     """
 
