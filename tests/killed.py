@@ -10,6 +10,7 @@ synced, and before it is renamed. The full disk is a tmpfs, which takes root on 
 import argparse
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -79,23 +80,22 @@ def differences(folder: Path, undisturbed: dict[str, torch.Tensor]) -> list[str]
     ]
 
 
-def kill_one(folder: Path, number: int, seconds: float, dice: random.Random) -> str:
-    """Start a training and kill it; how, in words."""
+def kill_one(folder: Path, number: int, seconds: float, dice: random.Random) -> str | None:
+    """Start a training and kill it; how, in words, or None if it ended before it was killed."""
     arguments = [*FIT, "--out", str(folder)]
     if number % 3:
         name = "fsync" if number % 3 == 1 else "replace"
         after = dice.randrange(0, 12)
         done = subprocess.run(command(arguments, name, after), capture_output=True)
         how = f"in os.{name}, call {after + 1}"
-        return how if done.returncode == -signal.SIGKILL else f"{how}: ended first"
-    moment = dice.uniform(0.3 * seconds, seconds)
+        return how if done.returncode == -signal.SIGKILL else None
+    moment = dice.uniform(0.3 * seconds, 0.9 * seconds)
     process = subprocess.Popen(
         command(arguments), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     time.sleep(moment)
     process.kill()
-    died = process.wait() == -signal.SIGKILL
-    return f"after {moment:.1f} s" + ("" if died else ": ended first")
+    return f"after {moment:.1f} s" if process.wait() == -signal.SIGKILL else None
 
 
 def fill_disk(home: Path, undisturbed: dict[str, torch.Tensor]) -> str | None:
@@ -149,7 +149,8 @@ def main() -> int:
         print(f"undisturbed: {seconds:.1f} s, {len(undisturbed)} tensors", flush=True)
         for number in range(chosen.kills):
             folder = home / f"killed{number}"
-            how = kill_one(folder, number, seconds, dice)
+            while (how := kill_one(folder, number, seconds, dice)) is None:
+                shutil.rmtree(folder)
             done = finish(folder)
             odd = differences(folder, undisturbed) if done.returncode == 0 else [done.stderr]
             left = [file.name for file in folder.glob(".*")]
