@@ -8,6 +8,7 @@ synced, and before it is renamed. The full disk is a tmpfs, which takes root on 
 """
 
 import argparse
+import contextlib
 import os
 import random
 import shutil
@@ -109,12 +110,11 @@ def fill_disk(home: Path, undisturbed: dict[str, torch.Tensor]) -> str | None:
         if begun.returncode:
             return f"could not begin: {begun.stderr}"
         filler = disk / "filler"
-        with filler.open("wb") as file:
-            try:
-                while file.write(b"\0" * 4096):
-                    file.flush()
-            except OSError:
+        with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            while file.write(b"\0" * 4096):
                 pass
+        # Room for the settings, none for a checkpoint.
+        os.truncate(filler, filler.stat().st_size - 16 * 1024)
         full = run(["fit", "--resume", str(folder), "--epochs", str(EPOCHS)])
         print(f"full disk: exit code {full.returncode}, {full.stderr.strip().splitlines()[-1]}")
         if full.returncode != 2 or "Traceback" in full.stderr:
