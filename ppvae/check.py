@@ -11,6 +11,7 @@ import torch
 from pyro.poutine import Trace
 from pyro.poutine.util import prune_subsample_sites
 from torch import Tensor
+from torch.distributions.constraints import Constraint
 
 from ppvae.check_gradients import gradient_findings
 from ppvae.check_particles import mixed_particles
@@ -34,12 +35,14 @@ class Report:
         problems: what makes results wrong; a pair with one is not trained.
         remarks: what is allowed, and may not be meant.
         full_size: the size of the data plate if it is larger than the batch, else None.
+        support: where the model lets its data lie, if it observes them as they are.
     """
 
     sites: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     full_size: int | None = None
+    support: Constraint | None = None
 
     def __str__(self) -> str:
         parts = [*self.sites]
@@ -86,6 +89,7 @@ def check(model: Program, guide: Program, batch: Any) -> Report:
                 report.sites.append(_described(role, name, site))
                 report.problems += site_problems(role, name, site, enumerated_dims(traces))
         report.remarks += _one_sided_scales(model_trace, guide_trace)
+        report.support = _support(model_trace, arguments)
         if not report.problems:
             _look_at_terms(report, pair, arguments, traces)
     return report
@@ -110,6 +114,14 @@ def _look_at_terms(report: Report, pair: Pair, batch: Batch, traces: Traces) -> 
     report.problems += problems
     report.remarks += remarks
     report.problems += mixed_particles(pair, batch)
+
+
+def _support(model: Trace, batch: Batch) -> Constraint | None:
+    args, fields = batch
+    for _, site in _samples(model):
+        if site["is_observed"] and any(site["value"] is v for v in (*args, *fields.values())):
+            return site["fn"].support
+    return None
 
 
 def _rows(batch: Batch) -> int | None:

@@ -27,6 +27,7 @@ from ppvae.prepare import (
     chosen_experiment,
     first_rows,
     on_threads,
+    refuse_outside,
     resolve_device,
     resumed_settings,
     settings_of,
@@ -142,6 +143,8 @@ def _checked(pair: Pair, rows: Data, batch_size: int, seed: int) -> Report:
     few = min(batch_size, max(1, rows.num_train - 1))
     report = check(pair.model, pair.guide, first_rows(rows, few))
     report.raise_if_wrong()
+    if report.support is not None:
+        refuse_outside(rows, report.support)
     for remark in report.remarks:
         warnings.warn(remark, stacklevel=4)
     return report

@@ -13,6 +13,7 @@ import pyro
 import torch
 from pyro.optim.lr_scheduler import PyroLRScheduler
 from torch import Tensor
+from torch.distributions.constraints import Constraint
 
 from ppvae.data import Data, from_arrays
 from ppvae.experiment import Experiment
@@ -31,6 +32,7 @@ __all__ = [
     "chosen_experiment",
     "first_rows",
     "on_threads",
+    "refuse_outside",
     "resolve_device",
     "resumed_settings",
     "settings_of",
@@ -134,6 +136,29 @@ def first_rows(data: Data, batch_size: int) -> dict[str, Tensor]:
     """The first rows of the first epoch, as many as a batch has."""
     fields = data.epoch(0, 0)
     return {name: values[:batch_size] for name, values in fields.items()}
+
+
+def refuse_outside(data: Data, support: Constraint) -> None:
+    """Refuse rows that the model gives no density, in whichever batch they would come.
+
+    Raises:
+        ValueError: such a row, with its split and its number there.
+    """
+    for split, fields in data.splits.items():
+        if "mask" in fields:
+            continue
+        try:
+            inside = support.check(fields["x"])
+        except (NotImplementedError, RuntimeError):
+            # The support moves with the parameters of each row.
+            continue
+        inside = inside.reshape(len(inside), -1).all(1)
+        if not bool(inside.all()):
+            row = int((~inside).nonzero()[0])
+            raise ValueError(
+                f"x must lie in the support of the model's likelihood; got {split} row {row}, "
+                f"from {fields['x'][row].min():g} to {fields['x'][row].max():g}."
+            )
 
 
 def settings_of(chosen: Experiment, data: Data, plan: Plan) -> Settings:

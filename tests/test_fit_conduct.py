@@ -230,3 +230,12 @@ def test_a_linear_decoder_reaches_the_score_of_pca():
     rows_of = data.train["x"].double()
     score = PCA(2).fit(rows_of.numpy()).score(rows_of.numpy())
     assert abs(float(model.log_evidence(rows_of).mean().detach()) - score) < 0.05
+
+
+@pytest.mark.parametrize("split", ["train", "valid", "test"])
+def test_a_row_outside_of_the_support_is_refused_in_whichever_batch_it_would_come(tmp_path, split):
+    splits = {name: binary_rows(40) for name in ("train", "valid", "test")}
+    splits[split][33, 2] = 0.5
+    with pytest.raises(ValueError, match=rf"support of the model's likelihood; got {split} row 33"):
+        quiet(binary_vae(), from_arrays(splits), batch_size=4, epochs=1, folder=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
