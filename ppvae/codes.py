@@ -10,7 +10,7 @@ import xarray
 from pyro import poutine
 from torch import Tensor
 
-from ppvae.means import NUM_DRAWS, labelled, observed_means
+from ppvae.means import NUM_DRAWS, is_discrete, labelled, observed_means
 from ppvae.pair import Batch, Pair, as_batch
 from ppvae.passes import (
     Site,
@@ -120,7 +120,7 @@ def posterior(pair: Pair, batch: Batch, given: Mapping[str, Tensor]) -> dict[str
 def code_of(pair: Pair, batch: Batch) -> dict[str, Code]:
     """One code for each row: the mean of q(z|x), and of discrete sites a draw, by latent site."""
     sites = _free_sites(pair, batch, {})
-    discrete = {name: site for name, site in sites.items() if _is_discrete(site["fn"])}
+    discrete = {name: site for name, site in sites.items() if is_discrete(site["fn"])}
     held = {name: site["value"] for name, site in discrete.items()}
     # Held, so that the means of the other sites are those that go with these values.
     moments = posterior(pair, batch, held)
@@ -156,14 +156,6 @@ def _closed(distribution: Any) -> tuple[Tensor, Tensor] | None:
     except NotImplementedError:
         return None
     return (loc, scale) if loc.isfinite().all() and scale.isfinite().all() else None
-
-
-def _is_discrete(distribution: Any) -> bool:
-    try:
-        return bool(distribution.support.is_discrete)
-    except NotImplementedError:
-        # A distribution of one's own need not name its support; its draws are then numbers.
-        return False
 
 
 def _arrays(moments: Mapping[str, Moments], num_rows: int) -> dict[str, xarray.DataArray]:

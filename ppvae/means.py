@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ppvae.passes import Site, random_sites
 
-__all__ = ["NUM_DRAWS", "labelled", "mean_of", "observed_means"]
+__all__ = ["NUM_DRAWS", "is_discrete", "labelled", "mean_of", "observed_means"]
 
 NUM_DRAWS = 100
 
@@ -72,3 +72,12 @@ def labelled(
     if event_dim == 1 and (name == "x" or only_latent):
         events = ["pixel" if name == "x" else "latent"]
     return xarray.DataArray(value.detach().cpu().numpy(), dims=[*dims, *events], attrs=attrs)
+
+
+def is_discrete(fn: Any) -> bool:
+    """Whether a distribution puts probability on single values."""
+    try:
+        return bool(fn.support.is_discrete)
+    except NotImplementedError:
+        # A distribution of one's own need not name its support; its values are then numbers.
+        return False

@@ -18,7 +18,7 @@ MAX_FILE_LINES = {"ppvae": 250, "models": 120, "guides": 120, "examples": 180, "
 # Lowest first; a module imports from its own layer, without cycles, and from those before it.
 LAYERS = (
     ("networks", "distributions", "data", "generators", "threads"),
-    ("generators", "scope", "pair"),
+    ("scope", "pair"),
     ("tracing", "sites", "closed_form", "terms", "draws"),
     ("estimators",),
     ("optimizer", "svi"),
@@ -27,7 +27,7 @@ LAYERS = (
         *("own_file", "experiment", "named"),
     ),
     (
-        *("settings", "state", "training", "atomic", "checkpoint", "explain"),
+        *("settings", "state", "training", "atomic", "netcdf", "checkpoint", "explain"),
         *("keeper", "progress", "run", "prepare", "fit", "runs"),
     ),
     ("means", "passes", "generate", "codes", "latents", "plot"),

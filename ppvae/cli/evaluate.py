@@ -56,8 +56,8 @@ def _evaluate(folder: Path, arguments: argparse.Namespace) -> None:
     default = _QUICK_PARTICLES if arguments.quick else _PARTICLES
     draws = default if arguments.num_particles is None else arguments.num_particles
     print(f"ppvae evaluate: {folder}, {arguments.split} rows, K = {draws} ...", flush=True)
-    from ppvae.cli.netcdf import save_dataset
     from ppvae.evaluate import evaluate, summary
+    from ppvae.netcdf import save_dataset
     from ppvae.runs import load_run
 
     run = load_run(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ from rich.text import Text
 from ppvae.atomic import write_whole
 from ppvae.compare.summary import groups, verdict_on
 from ppvae.compare.table import Row, as_csv, as_html, caption, rows, tables
+from ppvae.netcdf import save_dataset
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -70,7 +70,7 @@ class Comparison:
         """
         home = Path(folder)
         home.mkdir(parents=True, exist_ok=True)
-        write_whole(home / "results.nc", _netcdf(self.dataset))
+        save_dataset(self.dataset, home / "results.nc")
         write_whole(home / "table.csv", as_csv(self.table()))
         write_whole(home / "comparison.txt", str(self))
         for name, figure in self.figures().items():
@@ -99,11 +99,3 @@ class Comparison:
 
     def _texts(self) -> list[str]:
         return [caption(self.dataset), *self.notes, self.verdict]
-
-
-def _netcdf(dataset: xr.Dataset) -> bytes:
-    # HDF5 writes into a file of its own; the one that counts is then written whole.
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "results.nc"
-        dataset.to_netcdf(path, engine="h5netcdf")
-        return path.read_bytes()

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from torch.distributions import Independent, kl_divergence
 
-from ppvae.evaluate.quantities import closed_kl, is_discrete
+from ppvae.evaluate.quantities import closed_kl
+from ppvae.means import is_discrete
 from ppvae.terms import LogTerms
 from ppvae.tracing import Traces
 

@@ -14,10 +14,11 @@ from torch import Tensor
 
 from ppvae.diagnose import NotFiniteError
 from ppvae.distributions import Flat
+from ppvae.means import is_discrete
 from ppvae.terms import LogTerms
 from ppvae.tracing import Traces
 
-__all__ = ["Quantities", "closed_kl", "is_discrete", "quantities_of", "scores"]
+__all__ = ["Quantities", "closed_kl", "quantities_of", "scores"]
 
 
 @dataclass(frozen=True)
@@ -82,15 +83,6 @@ def scores(terms: LogTerms, known: Quantities) -> dict[str, Tensor]:
         found["elbo"] = terms.expected(terms.log_weight)
         found["kl"] = terms.expected(_kl(terms))
     return {name: draws.double() for name, draws in found.items()}
-
-
-def is_discrete(fn: Any) -> bool:
-    """Whether a distribution puts probability on single values."""
-    try:
-        return bool(fn.support.is_discrete)
-    except NotImplementedError:
-        # A distribution of one's own need not name its support; its values are then numbers.
-        return False
 
 
 def closed_kl(terms: LogTerms) -> dict[str, Tensor]:
