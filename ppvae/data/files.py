@@ -1,6 +1,7 @@
 """Arrays read from .npy, .npz and .pt files, in which nothing is executed."""
 
 import pickle
+import warnings
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -46,7 +47,10 @@ def _read_numpy(file: BinaryIO) -> Any:
 
 
 def _read_torch(file: BinaryIO) -> Any:
-    return torch.load(file, map_location="cpu", weights_only=True)
+    with warnings.catch_warnings():
+        # Older versions of torch warn of the protocol of what they then refuse.
+        warnings.simplefilter("ignore", UserWarning)
+        return torch.load(file, map_location="cpu", weights_only=True)
 
 
 def tensor_of(array: Any, what: str) -> Tensor:
