@@ -4,8 +4,8 @@
     ppvae fit vae --data mnist --binarize dynamic --epochs 20
     ppvae compare vae                                        # six estimators, five seeds
 
-Networks as in Kingma & Welling (2014), arXiv:1312.6114, section 5: one hidden layer each way
-(they take tanh units, here ReLU, which train faster).
+Networks as in Kingma & Welling (2014), arXiv:1312.6114: one hidden layer each way, here with
+ReLU units.
 """
 
 import sys

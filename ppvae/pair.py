@@ -49,7 +49,9 @@ class Pair:
         self.model = model
         self.guide = guide
         self.scope = scope_of(model, guide)
-        self._asked = {"model": fields_asked(model), "guide": fields_asked(guide)}
+        if not self.scope.asked:
+            # Reading signatures takes longer than the rest of this, and a step makes a Pair.
+            self.scope.asked = {"model": fields_asked(model), "guide": fields_asked(guide)}
 
     def entered(self) -> contextlib.AbstractContextManager[None]:
         """Run the pair inside this: with its own parameters, and nobody else's."""
@@ -77,7 +79,7 @@ class Pair:
         return run
 
     def _chosen(self, role: str, fields: Mapping[str, Any]) -> Mapping[str, Any]:
-        asked = self._asked[role]
+        asked = self.scope.asked[role]
         if asked is None:
             return fields
         first = next(iter(asked), "x")

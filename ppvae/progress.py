@@ -7,11 +7,21 @@ from collections.abc import Mapping
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 
-__all__ = ["EpochProgress"]
+__all__ = ["EpochProgress", "started_bar"]
 
 _LINES = 10
+
+
+def started_bar(shown: bool, *columns: ProgressColumn) -> Progress | None:
+    """A bar on standard error, if it is to be shown and this is a terminal or a notebook."""
+    console = Console(file=sys.stderr)
+    if not shown or not (console.is_terminal or console.is_jupyter):
+        return None
+    bar = Progress(*columns, console=console)
+    bar.start()
+    return bar
 
 
 class EpochProgress:
@@ -30,17 +40,15 @@ class EpochProgress:
         self._bar: Progress | None = None
 
     def __enter__(self) -> EpochProgress:
-        console = Console(file=sys.stderr)
-        if self._shown and (console.is_terminal or console.is_jupyter):
-            self._bar = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                TextColumn("epoch {task.completed}/{task.total}  {task.fields[bound]}"),
-                TimeRemainingColumn(),
-                console=console,
-            )
+        self._bar = started_bar(
+            self._shown,
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("epoch {task.completed}/{task.total}  {task.fields[bound]}"),
+            TimeRemainingColumn(),
+        )
+        if self._bar is not None:
             self._task = self._bar.add_task(self._title, total=self._epochs, bound="")
-            self._bar.start()
         return self
 
     def __exit__(

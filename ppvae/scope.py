@@ -34,6 +34,7 @@ class Scope:
         registered: the ``nn.Parameter`` s met in ``pyro.param`` messages, by name.
         plate_nesting: how many dimensions the plates take up; None before the first run.
         vectorized: whether K draws share one plate; None before it was tried.
+        asked: the fields that the signatures of "model" and "guide" ask for.
     """
 
     def __init__(self) -> None:
@@ -41,6 +42,7 @@ class Scope:
         self.registered: dict[str, list[nn.Parameter]] = {}
         self.plate_nesting: int | None = None
         self.vectorized: bool | None = None
+        self.asked: dict[str, dict[str, bool] | None] = {}
         self.runs = 0
         self._depth = 0
 

@@ -15,7 +15,7 @@ os.environ["MPLBACKEND"] = "Agg"
 
 @pytest.fixture(autouse=True)
 def fixed_start() -> Iterator[None]:
-    # Tests are small: a second thread slows them down, a hundredfold on a busy machine.
+    # Tests are small: on a busy machine a second thread only slows them down.
     torch.set_num_threads(1)
     dtype = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)

@@ -7,8 +7,9 @@ import time
 from collections.abc import Mapping
 from types import TracebackType
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
+
+from ppvae.progress import started_bar
 
 __all__ = ["RunsProgress", "clock"]
 
@@ -35,16 +36,14 @@ class RunsProgress:
         self._start = time.perf_counter()
 
     def __enter__(self) -> RunsProgress:
-        console = Console(file=sys.stderr)
-        if self._shown and (console.is_terminal or console.is_jupyter):
-            self._bar = Progress(
-                TextColumn("run {task.completed}/{task.total}"),
-                BarColumn(),
-                TextColumn("{task.description}"),
-                console=console,
-            )
+        self._bar = started_bar(
+            self._shown,
+            TextColumn("run {task.completed}/{task.total}"),
+            BarColumn(),
+            TextColumn("{task.description}"),
+        )
+        if self._bar is not None:
             self._task = self._bar.add_task("", total=self._total)
-            self._bar.start()
         return self
 
     def __exit__(
