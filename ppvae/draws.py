@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ppvae.pair import Batch, Pair, as_batch
+from ppvae.rerun import noise_state
 from ppvae.scope import Program
 from ppvae.terms import LogTerms
 from ppvae.tracing import trace_pair
@@ -50,5 +51,6 @@ def log_terms(model: Program, guide: Program, batch: Any, *, num_particles: int 
 def drawn_terms(pair: Pair, batch: Batch, num_particles: int) -> LogTerms:
     """:func:`log_terms` of a pair on positional arguments and named fields."""
     with pair.entered():
+        noise = noise_state()
         traces = trace_pair(pair, batch, num_particles)
-        return LogTerms(pair, batch, traces, num_particles)
+        return LogTerms(pair, batch, traces, num_particles, noise)

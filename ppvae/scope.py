@@ -35,6 +35,7 @@ class Scope:
         plate_nesting: how many dimensions the plates take up; None before the first run.
         vectorized: whether K draws share one plate; None before it was tried.
         asked: the fields that the signatures of "model" and "guide" ask for.
+        buffered: whether the networks keep running statistics; None before it was asked.
     """
 
     def __init__(self) -> None:
@@ -43,6 +44,7 @@ class Scope:
         self.plate_nesting: int | None = None
         self.vectorized: bool | None = None
         self.asked: dict[str, dict[str, bool] | None] = {}
+        self.buffered: bool | None = None
         self.runs = 0
         self._depth = 0
 

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import copy
+from collections.abc import Iterable
 from functools import cached_property
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from ppvae.closed_form import closed_form_kl
-from ppvae.pair import Batch, Pair
-from ppvae.sites import Sites, collect
-from ppvae.tracing import Traces, detached, particle, retrace
+from ppvae.rerun import fixed_traces, single_traces
+from ppvae.site_terms import SiteTerms
 
 __all__ = ["LogTerms"]
 
 
-class LogTerms:
+class LogTerms(SiteTerms):
     """Log-densities at K draws z ~ q(z|x), in nats, (K, B).
 
     Discrete sites marked ``infer={"enumerate": "parallel"}`` are not drawn: their values stand in
@@ -28,62 +26,12 @@ class LogTerms:
     Made by :func:`ppvae.log_terms`.
 
     Attributes:
+        pair: model and guide.
+        batch: what they were run on, positional arguments and named fields.
         num_particles: K.
         batch_size: B.
         scale: N / B, rows of the data over rows of the batch; 1 unless the plate subsamples.
     """
-
-    def __init__(self, pair: Pair, batch: Batch, traces: list[Traces], num_particles: int) -> None:
-        self._pair = pair
-        self._batch = batch
-        self._traces = traces
-        self.num_particles = num_particles
-        nesting = pair.scope.plate_nesting or 0
-        self._parts: list[Sites] = [
-            collect(pair_of_traces, nesting, num_particles // len(traces))
-            for pair_of_traces in traces
-        ]
-        self.batch_size = int(self._first.layout.data.size)
-        self.scale = self._first.layout.scale
-
-    @property
-    def _first(self) -> Sites:
-        return self._parts[0]
-
-    @cached_property
-    def likelihood(self) -> dict[str, Tensor]:
-        """Log p(x|z) by observed site, (C, ..., K, B) nats."""
-        return self._stacked("likelihood")
-
-    @cached_property
-    def prior(self) -> dict[str, Tensor]:
-        """Log p(z) by latent site of the model, (C, ..., K, B) nats."""
-        return self._stacked("prior")
-
-    @cached_property
-    def posterior(self) -> dict[str, Tensor]:
-        """Log q(z|x) by site of the guide, (C, ..., K, B) nats."""
-        return self._stacked("posterior")
-
-    @cached_property
-    def kl(self) -> dict[str, Tensor]:
-        """KL(q(z|x) || p(z)) by latent site that has a closed form, (C, ..., K, B) nats.
-
-        Raises:
-            ValueError: model and guide sample their latent sites in different orders.
-        """
-        parts = [
-            closed_form_kl(traces, part.layout)
-            for traces, part in zip(self._traces, self._parts, strict=True)
-        ]
-        return {name: _cat([part[name] for part in parts], -2) for name in parts[0]}
-
-    @cached_property
-    def values(self) -> dict[str, Tensor]:
-        """The draws by latent site of the guide, (K, B, *event), behind enumerated dimensions."""
-        nesting = self._first.layout.nesting
-        dims = {n: -1 - nesting - self._guide_site(n)["fn"].event_dim for n in self._first.values}
-        return {n: _cat([part.values[n] for part in self._parts], dims[n]) for n in dims}
 
     @property
     def log_likelihood(self) -> Tensor:
@@ -106,7 +54,12 @@ class LogTerms:
 
         Labels that only the model enumerates are summed out of it.
         """
-        return self._joint - self.log_posterior
+        return self.log_joint - self.log_posterior
+
+    @property
+    def log_joint(self) -> Tensor:
+        """Log p(x, z), (C, ..., K, B) nats; labels that only the model enumerates summed out."""
+        return self._sum_model_labels(self.log_likelihood + self.log_prior)
 
     @property
     def log_weight_with_kl(self) -> Tensor:
@@ -125,7 +78,7 @@ class LogTerms:
         """Log sum_y p(x, y, z) / q(z|x, y), (K, B) nats: enumerated labels inside the weight."""
         # Left out rather than added back: where q(y|x) = 0 that would be -inf + inf.
         drawn = [t for name, t in self.posterior.items() if name not in self.enumerated]
-        return _logsumexp(self._joint - self._total(drawn), self._guide_dims)
+        return _logsumexp(self.log_joint - self._total(drawn), self._guide_dims)
 
     def expected(self, terms: Tensor) -> Tensor:
         """sum_y q(y|x) f(y) for f of shape (C, ..., K, B): enumerated labels summed, (K, B)."""
@@ -148,28 +101,8 @@ class LogTerms:
     def global_weight(self) -> Tensor:
         """Log p - log q of the latent sites outside of the data plate, (K,) nats."""
         prior = sum(self._stacked("global_prior", -1).values(), self._zero)
-        posterior = sum(self._stacked("global_posterior", -1).values(), self._zero)
+        posterior = sum(self.global_posterior.values(), self._zero)
         return torch.as_tensor(prior - posterior).expand(self.num_particles)
-
-    @property
-    def has_global(self) -> bool:
-        """Whether a latent site lies outside of the data plate."""
-        return bool(self._first.global_prior or self._first.global_posterior)
-
-    @property
-    def enumerated(self) -> list[str]:
-        """The sites that are summed out exactly."""
-        return list(self._first.enumerated)
-
-    @property
-    def scored(self) -> list[str]:
-        """The sites of the guide that are neither enumerated nor reparameterized."""
-        return list(self._first.scored)
-
-    @property
-    def rescaled(self) -> list[str]:
-        """The sites whose log-density a ``poutine.scale`` multiplies."""
-        return list(dict.fromkeys(self._first.rescaled))
 
     @cached_property
     def fixed(self) -> LogTerms:
@@ -180,32 +113,45 @@ class LogTerms:
         Raises:
             ValueError: the guide's density cannot be evaluated at a given draw.
         """
-        each = self.num_particles // len(self._traces)
-        values = [detached(guide) for _, guide in self._traces]
-        with self._pair.entered():
-            again = [retrace(self._pair, self._batch, each, value) for value in values]
+        with self.pair.entered():
+            again = fixed_traces(
+                self.pair, self.batch, self._traces, self.num_particles, self._noise
+            )
             try:
-                return LogTerms(self._pair, self._batch, again, self.num_particles)
+                return LogTerms(self.pair, self.batch, again, self.num_particles)
             except (KeyError, NotImplementedError) as error:
                 raise ValueError(
                     "the guide must have a density at any given draw; "
                     f"got a transform without an inverse ({error})."
                 ) from error
 
+    @cached_property
+    def sticking(self) -> LogTerms:
+        """The same terms, where q has a gradient through its draws alone.
+
+        Values are those of these terms; the direct gradient of log q, whose expectation is zero
+        at the exact posterior, is left out at every site that is drawn.
+
+        Raises:
+            ValueError: the guide's density cannot be evaluated at a given draw.
+        """
+        stuck = copy.copy(self)
+        stuck.posterior = {
+            name: term if name in self.enumerated else _path(term, self.fixed.posterior[name])
+            for name, term in self.posterior.items()
+        }
+        stuck.global_posterior = {
+            name: _path(term, self.fixed.global_posterior[name])
+            for name, term in self.global_posterior.items()
+        }
+        return stuck
+
     def one_by_one(self) -> LogTerms:
         """The terms of the same draws, both programs run once for each of the K."""
         if len(self._traces) == self.num_particles:
             return self
-        nesting = self._first.layout.nesting
-        alone = [
-            retrace(self._pair, self._batch, 1, particle(guide, number, nesting))
-            for _, guide in self._traces
-            for number in range(self.num_particles)
-        ]
-        return LogTerms(self._pair, self._batch, alone, self.num_particles)
-
-    def _guide_site(self, name: str) -> Mapping[str, Any]:
-        return self._traces[0][1].nodes[name]
+        alone = single_traces(self.pair, self.batch, self._traces, self.num_particles)
+        return LogTerms(self.pair, self.batch, alone, self.num_particles)
 
     @property
     def _shape(self) -> tuple[int, int]:
@@ -219,26 +165,19 @@ class LogTerms:
     def _guide_dims(self) -> list[int]:
         return [self._first.enumerated[n] for n in self.posterior if n in self._first.enumerated]
 
-    @property
-    def _joint(self) -> Tensor:
-        return self._sum_model_labels(self.log_likelihood + self.log_prior)
-
     def _sum_model_labels(self, joint: Tensor) -> Tensor:
         only = [d for n, d in self._first.enumerated.items() if n not in self.posterior]
         # They stand left of the guide's, so that no other dimension moves.
         return _logsumexp(joint, only)
-
-    def _stacked(self, kind: str, dim: int = -2) -> dict[str, Tensor]:
-        parts: list[dict[str, Tensor]] = [getattr(part, kind) for part in self._parts]
-        return {name: _cat([part[name] for part in parts], dim) for name in parts[0]}
 
     def _total(self, terms: Iterable[Tensor]) -> Tensor:
         total = torch.as_tensor(sum(terms, self._zero))
         return total.expand(torch.broadcast_shapes(total.shape, self._shape))
 
 
-def _cat(parts: list[Tensor], dim: int) -> Tensor:
-    return parts[0] if len(parts) == 1 else torch.cat(parts, dim)
+def _path(term: Tensor, direct: Tensor) -> Tensor:
+    """The term without the gradient that it has where its draw is held fixed."""
+    return term - direct + direct.detach()
 
 
 def _logsumexp(terms: Tensor, dims: list[int]) -> Tensor:

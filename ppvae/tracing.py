@@ -22,6 +22,7 @@ from ppvae.pair import Batch, Pair
 
 __all__ = [
     "Traces",
+    "buffers_put_back",
     "detached",
     "kept_as_it_was",
     "particle",
@@ -68,12 +69,13 @@ def retrace(pair: Pair, batch: Batch, num_particles: int, values: poutine.Trace)
 @contextlib.contextmanager
 def kept_as_it_was(pair: Pair) -> Iterator[None]:
     """Run the pair inside this and leave no trace: generators and running statistics go back."""
-    with generators_put_back(), _buffers_put_back(pair):
+    with generators_put_back(), buffers_put_back(pair):
         yield
 
 
 @contextlib.contextmanager
-def _buffers_put_back(pair: Pair) -> Iterator[None]:
+def buffers_put_back(pair: Pair) -> Iterator[None]:
+    """Run the pair inside this: afterwards its running statistics are as they were."""
     buffers = {name: buffer.clone() for name, buffer in pair.buffers.items()}
     try:
         with poutine.block(hide_types=["sample", "plate"]):
@@ -111,7 +113,7 @@ def _trace(
 
 
 def _plate_nesting(pair: Pair, batch: Batch) -> int:
-    with _buffers_put_back(pair), torch.no_grad():
+    with buffers_put_back(pair), torch.no_grad():
         guide_trace = poutine.trace(pair.program("guide", batch)).get_trace()
         model = poutine.replay(pair.program("model", batch), trace=guide_trace)
         model_trace = poutine.trace(model).get_trace()

@@ -19,8 +19,8 @@ MAX_FILE_LINES = {"ppvae": 250, "models": 120, "guides": 120, "examples": 180, "
 LAYERS = (
     ("networks", "distributions", "data", "generators", "threads"),
     ("scope", "pair"),
-    ("tracing", "sites", "closed_form", "terms", "draws"),
-    ("estimators",),
+    ("tracing", "sites", "closed_form", "rerun", "site_terms", "terms", "draws", "exact"),
+    ("schedules", "estimators"),
     ("optimizer", "svi"),
     (
         *("diagnose", "check_gradients", "check_particles", "check"),

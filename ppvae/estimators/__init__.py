@@ -2,7 +2,18 @@
 
 from ppvae.estimators.base import BoundKind, Estimator
 from ppvae.estimators.elbo import ELBO
+from ppvae.estimators.gradient import Gradient, Reparameterized
 from ppvae.estimators.iwae import IWAE
+from ppvae.estimators.of_weights import OfWeights
 from ppvae.estimators.renyi import Renyi
 
-__all__ = ["ELBO", "IWAE", "BoundKind", "Estimator", "Renyi"]
+__all__ = [
+    "ELBO",
+    "IWAE",
+    "BoundKind",
+    "Estimator",
+    "Gradient",
+    "OfWeights",
+    "Renyi",
+    "Reparameterized",
+]

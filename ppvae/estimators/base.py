@@ -6,11 +6,13 @@ from abc import abstractmethod
 from typing import Any, Literal
 
 import pyro.infer
+import torch
 from pyro.infer.enum import get_importance_trace
 from torch import Tensor, nn
 
 from ppvae.draws import drawn_terms
 from ppvae.pair import Pair
+from ppvae.schedules import Schedule
 from ppvae.scope import Program
 from ppvae.terms import LogTerms
 
@@ -26,7 +28,7 @@ class Estimator(pyro.infer.ELBO, nn.Module):
     is a loss for ``torch.optim``. The loss is minus the N/B-scaled sum of the bound, as Pyro's.
 
     One's own estimator gives ``bound_kind`` and ``bound``; it gives ``surrogate`` too where the
-    gradient it follows is not the gradient of its bound.
+    gradient it follows is not the gradient of its bound. What it learns, it learns in ``observe``.
 
     Args:
         num_particles: K, draws from the guide per datum, at least 1.
@@ -52,9 +54,45 @@ class Estimator(pyro.infer.ELBO, nn.Module):
         """The bound in nats, (B,)."""
 
     def surrogate(self, terms: LogTerms) -> Tensor:
-        """What is differentiated, (B,): the bound, unless an estimator says otherwise."""
+        """What is differentiated, (B,): the bound, unless an estimator says otherwise.
+
+        Its gradient is followed upwards; its value does not matter.
+        """
         refuse_scored(self, terms)
         return self.bound(terms)
+
+    def observe(self, terms: LogTerms) -> None:
+        """Learn from a training step: called once for each, without gradients.
+
+        A training step is a loss that is computed with gradients enabled while the estimator is
+        in training mode, as for batch norm; evaluation leaves everything as it is.
+        """
+        for schedule in self.schedules:
+            schedule.advance()
+
+    def begin(self, steps: int) -> None:
+        """Take in how many steps the run has: for schedules that are a fraction of it."""
+        for schedule in self.schedules:
+            schedule.begin(steps)
+
+    def unfinished(self) -> str | None:
+        """What a run that has ended says of a schedule that has not; None if there is none."""
+        said = [schedule.unfinished() for schedule in self.schedules]
+        return next((text for text in said if text), None)
+
+    def figures(self) -> dict[str, Tensor]:
+        """Numbers that change while training, by name, each (): a run's history holds them."""
+        return {}
+
+    @property
+    def schedules(self) -> list[Schedule]:
+        """The schedules in this estimator."""
+        return [module for module in self.modules() if isinstance(module, Schedule)]
+
+    @property
+    def follows_its_bound(self) -> bool:
+        """Whether the gradient is that of the reported number itself."""
+        return type(self).surrogate is Estimator.surrogate
 
     def terms(self, model: Program, guide: Program, *args: Any, **kwargs: Any) -> LogTerms:
         """The log-terms of this estimator's K draws.
@@ -73,10 +111,12 @@ class Estimator(pyro.infer.ELBO, nn.Module):
         """Minus the N/B-scaled sum of the bound in nats, (), with the surrogate's gradient."""
         terms = self.terms(model, guide, *args, **kwargs)
         target = self.surrogate(terms)
-        # An estimator without a surrogate of its own has just computed its bound.
-        own = type(self).surrogate is not Estimator.surrogate
-        bound = self.bound(terms) if own else target
+        # An estimator that follows its bound has just computed it.
+        bound = target if self.follows_its_bound else self.bound(terms)
         target = target + terms.expected(terms.auxiliary).mean(0)
+        if self.training and torch.is_grad_enabled():
+            with torch.no_grad():
+                self.observe(terms)
         return -terms.scale * (bound.detach() + target - target.detach()).sum()
 
     def loss(self, model: Program, guide: Program, *args: Any, **kwargs: Any) -> float:
@@ -99,8 +139,9 @@ def refuse_scored(estimator: Estimator, terms: LogTerms) -> None:
     """Refuse sites whose gradient the reparameterized estimators would silently leave out."""
     if terms.scored:
         raise ValueError(
-            f"{type(estimator).__name__} needs reparameterized or enumerated sites; "
-            f"got {terms.scored[0]!r} (a discrete one is marked infer={{'enumerate': 'parallel'}})."
+            f"{type(estimator).__name__} needs reparameterized or enumerated sites, or a gradient "
+            f"that scores the others (ScoreFunction, VIMCO); got {terms.scored[0]!r} "
+            "(a discrete one is enumerated if marked infer={'enumerate': 'parallel'})."
         )
 
 

@@ -6,13 +6,13 @@ import math
 
 from torch import Tensor
 
-from ppvae.estimators.base import Estimator, per_datum, weights_of_draws
-from ppvae.terms import LogTerms
+from ppvae.estimators.gradient import Gradient
+from ppvae.estimators.of_weights import OfWeights
 
 __all__ = ["Renyi"]
 
 
-class Renyi(Estimator):
+class Renyi(OfWeights):
     r"""Variational Renyi bound of order alpha from K draws.
 
     .. math:: \frac{1}{1 - \alpha} \log \frac{1}{K} \sum_k w_k^{1 - \alpha}, \quad
@@ -24,27 +24,45 @@ class Renyi(Estimator):
     Args:
         alpha: order, a finite number other than 1.
         num_particles: K, draws from the guide per datum, at least 1.
+        gradient: how the gradient is estimated; through reparameterized draws unless given.
+        expected: whether enumerated labels are summed outside of the bound, under q(y|x).
 
     Raises:
         ValueError: alpha is 1 or not finite, or num_particles is below 1.
+        TypeError: gradient is no Gradient.
 
     Source: Li & Turner (2016), arXiv:1602.02311, section 4.
     """
 
-    def __init__(self, alpha: float, num_particles: int = 1) -> None:
-        super().__init__(num_particles)
+    def __init__(
+        self,
+        alpha: float,
+        num_particles: int = 1,
+        *,
+        gradient: Gradient | None = None,
+        expected: bool = False,
+    ) -> None:
+        super().__init__(num_particles, gradient=gradient, expected=expected)
         if alpha == 1 or not math.isfinite(alpha):
             raise ValueError(f"alpha must be finite and not 1, which is the ELBO; got {alpha}.")
         self.alpha = float(alpha)
         self.bound_kind = "lower" if alpha >= 0 else "none"
 
-    def bound(self, terms: LogTerms) -> Tensor:
-        """The bound in nats, (B,)."""
+    def of_weights(self, log_weight: Tensor) -> Tensor:
+        """Log of the power mean of the weights: (..., K, B) to (..., B)."""
         power = 1.0 - self.alpha
-        log_weight = power * weights_of_draws(self, terms)
-        log_mean = log_weight.logsumexp(0) - math.log(len(log_weight))
-        return per_datum(log_mean / power, terms)
+        log_mean = (power * log_weight).logsumexp(-2) - math.log(log_weight.shape[-2])
+        return log_mean / power
+
+    def slopes(self, log_weight: Tensor) -> Tensor:
+        """The normalized powers of the weights, (..., K, B)."""
+        return ((1.0 - self.alpha) * log_weight.detach()).softmax(-2)
+
+    def curvatures(self, log_weight: Tensor) -> Tensor:
+        """(1 - alpha) (v - v^2) of the normalized powers v, (..., K, B)."""
+        normalized = self.slopes(log_weight)
+        return (1.0 - self.alpha) * (normalized - normalized.square())
 
     def extra_repr(self) -> str:
         """The settings, as they were given."""
-        return f"alpha={self.alpha:g}, num_particles={self.num_particles}"
+        return f"alpha={self.alpha:g}, {super().extra_repr()}"

@@ -1,0 +1,75 @@
+"""How the gradient of a bound is estimated: a part that is chosen apart from the bound."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+from torch import Tensor, nn
+
+from ppvae.estimators.base import Estimator, refuse_scored
+from ppvae.terms import LogTerms
+
+__all__ = ["BoundOfWeights", "Gradient", "Reparameterized"]
+
+
+class BoundOfWeights(Estimator):
+    """What a gradient estimator can ask of a bound: see :class:`ppvae.estimators.OfWeights`."""
+
+    expected: bool
+
+    @abstractmethod
+    def of_weights(self, log_weight: Tensor) -> Tensor:
+        """The bound from log-weights in nats: (..., K, B) to (..., B)."""
+
+    @abstractmethod
+    def weights(self, terms: LogTerms) -> Tensor:
+        """The log-weights that the bound is a function of, (C, ..., K, B)."""
+
+    @abstractmethod
+    def summed(self, terms: LogTerms, values: Tensor) -> Tensor:
+        """A function of the weights of each datum, (C, ..., B), summed over labels, (B,)."""
+
+    @abstractmethod
+    def slopes(self, log_weight: Tensor) -> Tensor:
+        """dF / d log w_k at given log-weights, (..., K, B), without a gradient of its own."""
+
+    @abstractmethod
+    def curvatures(self, log_weight: Tensor) -> Tensor:
+        """d^2F / d(log w_k)^2 at given log-weights, (..., K, B), without a gradient of its own."""
+
+
+class Gradient(nn.Module):
+    """A gradient estimator for any bound that is a function of the log-weights.
+
+    One's own gives ``surrogate``, and ``observe`` where it learns from what it sees, a baseline
+    for one.
+
+    Attributes:
+        unbiased: whether its expectation is the gradient of the expected bound.
+    """
+
+    unbiased: bool = True
+
+    @abstractmethod
+    def surrogate(self, estimator: BoundOfWeights, terms: LogTerms) -> Tensor:
+        """What is differentiated, (B,); its value does not matter."""
+
+    def observe(self, estimator: BoundOfWeights, terms: LogTerms) -> None:
+        """Learn from a training step, without gradients."""
+
+
+class Reparameterized(Gradient):
+    r"""The gradient through reparameterized draws, of the bound as it is written.
+
+    .. math:: \nabla F(\log w_1, \dots, \log w_K), \quad z_k = g(x, \epsilon_k)
+
+    A site that is neither reparameterized nor enumerated is refused, as its gradient would be
+    left out.
+
+    Source: Kingma & Welling (2014), arXiv:1312.6114, section 2.3.
+    """
+
+    def surrogate(self, estimator: BoundOfWeights, terms: LogTerms) -> Tensor:
+        """The bound itself, (B,)."""
+        refuse_scored(estimator, terms)
+        return estimator.bound(terms)
