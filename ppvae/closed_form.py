@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import torch
 from pyro.poutine.util import prune_subsample_sites
 from torch import Tensor
 from torch.distributions import kl_divergence
@@ -33,7 +36,7 @@ def closed_form_kl(traces: Traces, layout: Layout) -> dict[str, Tensor]:
         if not layout.is_local(site) or "_enumerate_dim" in site["infer"]:
             continue
         try:
-            divergence = kl_divergence(site["fn"], model[name]["fn"])
+            divergence = kl_divergence(*_broadcast(site["fn"], model[name]["fn"]))
         except NotImplementedError:
             continue
         term = layout.reduced(site, divergence)
@@ -41,3 +44,11 @@ def closed_form_kl(traces: Traces, layout: Layout) -> dict[str, Tensor]:
         if not any(dim and term.dim() >= -dim and term.shape[dim] > 1 for dim in summed):
             kl[name] = term
     return kl
+
+
+def _broadcast(first: Any, second: Any) -> tuple[Any, Any]:
+    """Both distributions in one batch shape: some of PyTorch's formulas index one by the other."""
+    if first.batch_shape == second.batch_shape:
+        return first, second
+    shape = torch.broadcast_shapes(first.batch_shape, second.batch_shape)
+    return first.expand(shape), second.expand(shape)

@@ -224,3 +224,22 @@ def test_draws_taken_one_by_one_have_the_same_sums_over_labels():
     model, guide = two_labels()
     terms = log_terms(model, guide, torch.randn(6, 4), num_particles=3)
     exactly(terms.one_by_one().marginal, terms.marginal)
+
+
+def test_a_closed_kl_of_bits_whose_prior_is_one_for_all_draws():
+    # PyTorch's formula for two Bernoullis breaks where their shapes differ.
+    logits = torch.randn(4, 1)
+
+    def model(x):
+        with rows(x):
+            pyro.sample("b", dist.Bernoulli(torch.tensor(0.3)))
+            pyro.sample("x", dist.Normal(0.0, 1.0), obs=x)
+
+    def guide(x):
+        with rows(x):
+            pyro.sample("b", dist.Bernoulli(logits=logits[: len(x), 0]))
+
+    q = torch.sigmoid(logits[:, 0])
+    by_hand = q * (q / 0.3).log() + (1 - q) * ((1 - q) / 0.7).log()
+    kl = log_terms(model, guide, torch.randn(4), num_particles=3).kl["b"]
+    exactly(kl.expand(3, 4), by_hand.expand(3, 4))
