@@ -1,140 +1,142 @@
-"""Estimators by the names that people type."""
+"""Estimators by the names that people type: ``iwae:50``, ``iwae:5+dreg``, ``mine.py:MyBound``."""
 
 from __future__ import annotations
 
 import difflib
 import inspect
-import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pyro.infer
 
-from ppvae.estimators import ELBO, IWAE, Estimator, Renyi
+from ppvae.estimators import Estimator
+from ppvae.kinds import Kind
+from ppvae.names import ALL, GRADIENTS, KINDS
 from ppvae.own_file import run_file
 
-__all__ = ["NAMES", "estimator_named", "name_of", "pyro_name"]
+__all__ = ["ALL", "NAMES", "PARTS", "estimator_named", "name_of", "pyro_name"]
 
-NAMES: dict[str, str] = {
-    "elbo": "evidence lower bound; elbo:K averages K draws",
-    "elbo-kl": "the same with KL in closed form where there is one; elbo-kl:K",
-    "iwae": "importance-weighted bound of K draws; iwae:K (5 unless given)",
-    "renyi": "variational Renyi bound; renyi:ALPHA:K (0.5 and 5 unless given)",
-    "Trace_ELBO": "Pyro's own; Trace_ELBO:K",
-    "TraceMeanField_ELBO": "Pyro's own; TraceMeanField_ELBO:K",
-    "TraceGraph_ELBO": "Pyro's own; TraceGraph_ELBO:K",
-    "TraceEnum_ELBO": "Pyro's own; TraceEnum_ELBO:K",
-    "RenyiELBO": "Pyro's own; RenyiELBO:ALPHA:K (0 and 5 unless given)",
+NAMES: dict[str, str] = {name: kind.described(name) for name, kind in KINDS.items()}
+PARTS: dict[str, str] = {
+    **{f"+{name}": gradient.help for name, gradient in GRADIENTS.items()},
+    "+expected": "enumerated labels summed outside of a K-sample bound, under q(y|x)",
 }
 
 
 def estimator_named(name: str) -> pyro.infer.ELBO:
-    """The estimator of a name such as ``elbo``, ``iwae:50`` or ``renyi:0.5:5``.
+    """The estimator of a name such as ``elbo``, ``iwae:50`` or ``iwae:5+dreg``.
 
     A class of one's own is ``mine.py:MyBound``; it is made without arguments.
 
     Raises:
         ValueError: no such name, or a setting that the estimator refuses.
     """
-    kind, *settings = name.split(":")
-    if kind.endswith(".py"):
-        return _own(name, Path(kind), settings)
-    if kind not in NAMES:
-        near = difflib.get_close_matches(kind, NAMES, n=1)
+    path, *settings = name.split(":")
+    if path.endswith(".py"):
+        return _own(name, Path(path), settings)
+    text, *parts = name.split("+")
+    word, *settings = text.split(":")
+    if word not in KINDS:
+        near = difflib.get_close_matches(word, KINDS, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise ValueError(
-            f"estimator must be one of {', '.join(NAMES)} or mine.py:MyBound; got {name!r}.{hint}"
+            f"estimator must be one of {', '.join(KINDS)} or mine.py:MyBound; got {name!r}.{hint}"
         )
-    numbers = _numbers(name, settings, 2 if kind in ("renyi", "RenyiELBO") else 1)
-    return _MAKERS[kind](*numbers)
+    kind = KINDS[word]
+    estimator: pyro.infer.ELBO = kind.estimator(
+        _numbers(name, word, kind, settings), **_chosen(name, kind, parts)
+    )
+    return estimator
 
 
 def name_of(estimator: Any) -> str:
     """The name under which an estimator is recorded: short for those that can be typed."""
     if hasattr(estimator, "named"):
         return str(estimator.named)
-    # By exact type: a class derived from one of these is another estimator.
-    if type(estimator) is ELBO:
-        stem = "elbo-kl" if estimator.analytic_kl else "elbo"
-        return stem if estimator.num_particles == 1 else f"{stem}:{estimator.num_particles}"
-    if type(estimator) is IWAE:
-        return f"iwae:{estimator.num_particles}"
-    if type(estimator) is Renyi:
-        return f"renyi:{_exactly(estimator.alpha)}:{estimator.num_particles}"
-    if isinstance(estimator, Estimator):
-        return repr(estimator)
-    kind = type(estimator).__name__
-    if isinstance(estimator, pyro.infer.RenyiELBO):
-        return f"{kind}:{_exactly(estimator.alpha)}:{estimator.num_particles}"
-    particles = getattr(estimator, "num_particles", 1)
-    return kind if particles == 1 else f"{kind}:{particles}"
+    for word, kind in KINDS.items():
+        # By exact type: a class derived from one of these is another estimator.
+        name = _spelled(word, kind, estimator) if type(estimator) is kind.made else None
+        if name is not None:
+            return name
+    return repr(estimator) if isinstance(estimator, Estimator) else type(estimator).__name__
 
 
 def pyro_name(estimator: Any) -> str:
     """What computes the same bound in Pyro, with its settings; "-" if nothing does."""
-    if type(estimator) is ELBO:
-        kind = "TraceMeanField_ELBO" if estimator.analytic_kl else "Trace_ELBO"
-        return f"{kind}({_k(estimator)})"
-    if type(estimator) is IWAE:
-        return f"RenyiELBO({_k(estimator, 'alpha=0')})"
-    if isinstance(estimator, pyro.infer.RenyiELBO) or type(estimator) is Renyi:
-        return f"RenyiELBO({_k(estimator, f'alpha={estimator.alpha:g}')})"
-    if isinstance(estimator, Estimator):
+    if not isinstance(estimator, Estimator):
+        pyros = {"alpha": "alpha"} if isinstance(estimator, pyro.infer.RenyiELBO) else {}
+        return _in_pyro(type(estimator).__name__, pyros, estimator)
+    name = name_of(estimator)
+    kind = KINDS.get(name.split(":")[0])
+    if kind is None or kind.in_pyro is None or "+" in name:
         return "-"
-    return f"{type(estimator).__name__}({_k(estimator)})"
+    return _in_pyro(*kind.in_pyro, estimator)
 
 
-def _exactly(alpha: float) -> str:
-    """A number in the fewest digits that give it back."""
-    short = f"{alpha:g}"
-    return short if float(short) == alpha else repr(float(alpha))
+def _spelled(word: str, kind: Kind, estimator: Any) -> str | None:
+    """The name that makes an estimator just like this one; None if this kind has none."""
+    values = [setting.of(estimator) for setting in kind.settings]
+    if None in values:
+        return None
+    defaults = [setting.default for setting in kind.settings]
+    numbers = [] if kind.brief and values == defaults else [_exactly(value) for value in values]
+    texts = [
+        "+".join([":".join([word, *numbers]), *parts]) for parts in _part_names(kind, estimator)
+    ]
+    if not isinstance(estimator, Estimator):
+        return texts[0]
+    return next((t for t in texts if repr(estimator_named(t)) == repr(estimator)), None)
 
 
-def _k(estimator: Any, *settings: str) -> str:
+def _part_names(kind: Kind, estimator: Any) -> list[list[str]]:
+    """What may stand behind the plus signs of an estimator's name."""
+    expected = ["expected"] if "expected" in kind.parts and estimator.expected else []
+    gradients = [name for name, part in GRADIENTS.items() if kind.parts and part.is_in(estimator)]
+    return [expected, *([name, *expected] for name in gradients)]
+
+
+def _chosen(name: str, kind: Kind, parts: list[str]) -> dict[str, Any]:
+    """The parts behind the plus signs, by keyword of the estimator."""
+    chosen: dict[str, Any] = {}
+    for part in parts:
+        if part == "expected" and "expected" in kind.parts:
+            chosen["expected"] = True
+        elif part == "dreg" and "doubly_reparameterized" in kind.parts:
+            chosen["doubly_reparameterized"] = True
+        elif part in GRADIENTS and "gradient" in kind.parts:
+            chosen["gradient"] = GRADIENTS[part].make()
+        else:
+            raise ValueError(
+                f"estimator must have parts that it takes, of {', '.join(PARTS)}; got {name!r}."
+            )
+    return chosen
+
+
+def _in_pyro(kind: str, settings: dict[str, str], estimator: Any) -> str:
+    texts = [
+        f"{word}={value if value.isdigit() else format(getattr(estimator, value), 'g')}"
+        for word, value in settings.items()
+    ]
     particles = getattr(estimator, "num_particles", 1)
-    return ", ".join(settings if particles == 1 else [*settings, f"num_particles={particles}"])
+    texts += [f"num_particles={particles}"] if particles != 1 else []
+    return f"{kind}({', '.join(texts)})"
 
 
-def _vectorized(constructor: Callable[..., pyro.infer.ELBO]) -> Callable[..., pyro.infer.ELBO]:
-    def make(num_particles: int = 1) -> pyro.infer.ELBO:
-        return constructor(num_particles=num_particles, vectorize_particles=num_particles > 1)
-
-    return make
-
-
-def _pyro_renyi(alpha: float = 0.0, num_particles: int = 5) -> pyro.infer.ELBO:
-    if alpha == 1 or not math.isfinite(alpha):
-        raise ValueError(f"alpha must be finite and not 1, which is the ELBO; got {alpha:g}.")
-    return pyro.infer.RenyiELBO(alpha, num_particles, vectorize_particles=True)
+def _exactly(number: float) -> str:
+    """A number in the fewest digits that give it back."""
+    short = f"{number:g}"
+    return short if float(short) == number else repr(number)
 
 
-_MAKERS: dict[str, Callable[..., pyro.infer.ELBO]] = {
-    "elbo": ELBO,
-    "elbo-kl": lambda num_particles=1: ELBO(num_particles, analytic_kl=True),
-    "iwae": lambda num_particles=5: IWAE(num_particles),
-    "renyi": lambda alpha=0.5, num_particles=5: Renyi(alpha, num_particles),
-    "RenyiELBO": _pyro_renyi,
-    **{
-        name: _vectorized(getattr(pyro.infer, name))
-        for name in ("Trace_ELBO", "TraceMeanField_ELBO", "TraceGraph_ELBO", "TraceEnum_ELBO")
-    },
-}
-
-
-def _numbers(name: str, settings: list[str], most: int) -> list[Any]:
-    """Settings after the name: a whole number of draws last, alpha before it."""
+def _numbers(name: str, word: str, kind: Kind, texts: list[str]) -> list[Any]:
+    """The settings behind a name as numbers."""
     try:
-        if len(settings) > most:
+        if len(texts) > len(kind.settings):
             raise ValueError
-        numbers: list[Any] = [float(text) for text in settings[: most - 1]]
-        numbers += [int(text) for text in settings[most - 1 :]]
+        return [setting.kind(text) for setting, text in zip(kind.settings, texts, strict=False)]
     except ValueError as error:
-        form = "NAME:ALPHA:K" if most == 2 else "NAME:K"
+        form = ":".join([word, *(setting.word for setting in kind.settings)])
         raise ValueError(f"estimator must be written {form}; got {name!r}.") from error
-    if len(numbers) == most and numbers[-1] < 1:
-        raise ValueError(f"num_particles must be at least 1; got {numbers[-1]}.")
-    return numbers
 
 
 def _own(name: str, path: Path, settings: list[str]) -> pyro.infer.ELBO:

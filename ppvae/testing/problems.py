@@ -178,6 +178,4 @@ def _problem(
     evidence: Tensor,
 ) -> Problem:
     rows = len(next(iter(parameters.values())))
-    return Problem(
-        name, model, guide, x.expand(rows, *x.shape), parameters, evidence.expand(rows)
-    )
+    return Problem(name, model, guide, x.expand(rows, *x.shape), parameters, evidence.expand(rows))
