@@ -27,12 +27,16 @@ class GaussianGuide(PyroModule):
         super().__init__()
         self.encoder = encoder
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Draw codes z, (..., B, D), for data x, (B, P)."""
+    def distribution(self, x: Tensor) -> dist.TorchDistribution:
+        """q(z|x) of data (B, P), with batch shape (B,) and event shape (D,)."""
         params = self.encoder(x)
         if params.shape[-1] % 2:
             raise ValueError(f"encoder must have even width; got {params.shape[-1]}.")
         loc, log_scale = params.chunk(2, dim=-1)
-        posterior = dist.Normal(loc, log_scale.exp()).to_event(1)
+        return dist.Normal(loc, log_scale.exp()).to_event(1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Draw codes z, (..., B, D), for data x, (B, P)."""
+        posterior = self.distribution(x)
         with pyro.plate("data", len(x), dim=-1):
             return pyro.sample("z", posterior)

@@ -8,12 +8,22 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ppvae.bench import gradients
     from ppvae.check import Report, check
     from ppvae.codes import encode, reconstruct
     from ppvae.compare import Comparison, compare
     from ppvae.diagnose import NotFiniteError
     from ppvae.draws import log_terms
-    from ppvae.estimators import ELBO, IWAE, Estimator, Renyi
+    from ppvae.estimators import (
+        ELBO,
+        IWAE,
+        BetaELBO,
+        CapacityELBO,
+        ConstrainedELBO,
+        Estimator,
+        FreeBitsELBO,
+        Renyi,
+    )
     from ppvae.evaluate import evaluate
     from ppvae.experiment import Experiment
     from ppvae.fit import fit
@@ -22,28 +32,36 @@ if TYPE_CHECKING:
     from ppvae.pair import Pair
     from ppvae.run import Run
     from ppvae.runs import load_run, resume
+    from ppvae.schedules import Schedule
     from ppvae.svi import SVI
     from ppvae.terms import LogTerms
+    from ppvae.to_arviz import to_arviz
 
 __all__ = [
     "ELBO",
     "IWAE",
     "SVI",
+    "BetaELBO",
+    "CapacityELBO",
     "Comparison",
+    "ConstrainedELBO",
     "Estimator",
     "Experiment",
+    "FreeBitsELBO",
     "LogTerms",
     "NotFiniteError",
     "Pair",
     "Renyi",
     "Report",
     "Run",
+    "Schedule",
     "check",
     "compare",
     "encode",
     "evaluate",
     "fit",
     "generate",
+    "gradients",
     "interpolate",
     "latent_map",
     "load_run",
@@ -52,17 +70,19 @@ __all__ = [
     "reconstruct",
     "resume",
     "sample",
+    "to_arviz",
 ]
 
 # Where the names are. They are imported when they are used: torch and Pyro take seconds to
 # import, and the command line has something to say before.
 _HOMES = {
+    "bench": "gradients",
     "check": "Report check",
     "codes": "encode reconstruct",
     "compare": "Comparison compare",
     "diagnose": "NotFiniteError",
     "draws": "log_terms",
-    "estimators": "ELBO IWAE Estimator Renyi",
+    "estimators": "BetaELBO CapacityELBO ConstrainedELBO ELBO Estimator FreeBitsELBO IWAE Renyi",
     "evaluate": "evaluate",
     "experiment": "Experiment",
     "fit": "fit",
@@ -71,8 +91,10 @@ _HOMES = {
     "pair": "Pair",
     "run": "Run",
     "runs": "load_run resume",
+    "schedules": "Schedule",
     "svi": "SVI",
     "terms": "LogTerms",
+    "to_arviz": "to_arviz",
 }
 _HOME = {name: f"ppvae.{home}" for home, names in _HOMES.items() for name in names.split()}
 

@@ -8,7 +8,7 @@ from ppvae.pair import Batch, Pair, as_batch
 from ppvae.rerun import noise_state
 from ppvae.scope import Program
 from ppvae.terms import LogTerms
-from ppvae.tracing import trace_pair
+from ppvae.tracing import rehearse, trace_pair
 
 __all__ = ["drawn_terms", "log_terms"]
 
@@ -51,6 +51,8 @@ def log_terms(model: Program, guide: Program, batch: Any, *, num_particles: int 
 def drawn_terms(pair: Pair, batch: Batch, num_particles: int) -> LogTerms:
     """:func:`log_terms` of a pair on positional arguments and named fields."""
     with pair.entered():
+        # A new pair draws its parameters first, which are not drawn again.
+        rehearse(pair, batch)
         noise = noise_state()
         traces = trace_pair(pair, batch, num_particles)
         return LogTerms(pair, batch, traces, num_particles, noise)

@@ -42,6 +42,10 @@ class Experiment:
         batch_size: rows in a step.
         clip_norm: the largest norm that the gradient of a step may have; None for no limit.
         log_evidence: the exact log p(x) under the model, from x (B, P) to (B,) nats, if known.
+        elbo: the exact E_q[log p(x, z) - log q(z|x)], likewise, differentiable in the parameters
+            of the pair.
+        cross_entropy: the exact -E_p[log q(z|x)] under p(z|x), likewise: the inclusive
+            KL(p(z|x) || q(z|x)) up to what does not depend on the guide.
         recipe: the function this came from; set by :func:`build`.
     """
 
@@ -53,6 +57,8 @@ class Experiment:
     batch_size: int = 128
     clip_norm: float | None = None
     log_evidence: Callable[[Tensor], Tensor] | None = None
+    elbo: Callable[[Tensor], Tensor] | None = None
+    cross_entropy: Callable[[Tensor], Tensor] | None = None
     recipe: Recipe | None = None
 
 

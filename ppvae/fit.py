@@ -15,6 +15,7 @@ from torch import Tensor
 from ppvae.check import Report, check
 from ppvae.data import Data
 from ppvae.diagnose import NotFiniteError
+from ppvae.estimators import Estimator
 from ppvae.experiment import Experiment
 from ppvae.explain import explained
 from ppvae.generators import generators_put_back
@@ -26,11 +27,13 @@ from ppvae.prepare import (
     as_data,
     chosen_experiment,
     first_rows,
+    make_room,
     on_threads,
     refuse_outside,
     resolve_device,
     resumed_settings,
     settings_of,
+    with_own_estimator,
 )
 from ppvae.progress import EpochProgress
 from ppvae.run import SETTINGS, Run, history_dataset
@@ -71,7 +74,8 @@ def fit(
     Args:
         experiment: an experiment, or a pair, or (model, guide).
         data: loaded data; or x, (N, P), or fields by name, which are split 80/10/10.
-        estimator: what to optimise and report; the experiment's own unless given.
+        estimator: what to optimise and report, of which the run has a copy of its own, with what
+            it learns; the experiment's own unless given.
         epochs: passes over the training rows.
         steps: instead of epochs, how many steps in all.
         batch_size: rows in a step.
@@ -85,7 +89,8 @@ def fit(
         device: "auto" (a GPU if there is one), "cpu", "cuda" or "cuda:1".
         threads: of torch on the CPU; small networks run best on one, on a busy machine above all.
         folder: where to keep settings, checkpoint and curves.
-        resume: go on with the run in the folder, to more epochs or steps if given.
+        resume: go on with the run in the folder, to more epochs or steps if given. A schedule
+            over a fraction of the run keeps the length that it began with.
         progress: whether to show epochs as they end.
         watch: called with the pair at the end of epochs, off the clock; its figures join the
             history.
@@ -114,6 +119,7 @@ def _run(chosen: Experiment, data: Data, plan: Plan, progress: bool) -> Run:
     pair.to(plan.device)
     dtype = next((leaf.dtype for leaf in pair.leaves.values()), torch.get_default_dtype())
     rows = data.to(plan.device, dtype)
+    chosen = with_own_estimator(chosen, pair, plan.device)
     with generators_put_back(), on_threads(plan):
         report = _checked(pair, rows, chosen.batch_size, plan.seed)
         settings = settings_of(chosen, rows, plan)
@@ -130,6 +136,9 @@ def _run(chosen: Experiment, data: Data, plan: Plan, progress: bool) -> Run:
             watch=plan.watch,
             watch_every=plan.watch_every,
         )
+        if isinstance(chosen.estimator, Estimator):
+            chosen.estimator.begin(training.steps)
+        make_room(chosen.estimator, pair, rows, chosen.batch_size)
         _train(training, settings, plan.home, plan.resume, chosen, progress)
     history = history_dataset(training.history, seed=plan.seed, binarize=rows.binarize)
     stopped = "early" if training.stopped_early else "finished"

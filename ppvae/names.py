@@ -181,7 +181,7 @@ KINDS: dict[str, Kind] = {
     "constrained": Kind(
         ConstrainedELBO,
         "a multiplier keeps the KL at KL nats",
-        (_number("KL", 10.0, "level"),),
+        (_number("KL", 10.0, "kl"),),
         lambda kl: ConstrainedELBO(kl=kl),
     ),
     **{

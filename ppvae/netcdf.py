@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import xarray as xr
@@ -12,8 +13,15 @@ from ppvae.atomic import write_whole
 __all__ = ["save_dataset"]
 
 
-def save_dataset(dataset: xr.Dataset, path: Path) -> None:
+def save_dataset(
+    dataset: xr.Dataset, path: Path, groups: Mapping[str, xr.Dataset] | None = None
+) -> None:
     """Write a data set as NetCDF 4.
+
+    Args:
+        dataset: what xarray finds in the file.
+        path: of the file.
+        groups: further ones by name, which ArviZ finds too.
 
     Raises:
         ValueError: there is no folder to write into.
@@ -24,4 +32,6 @@ def save_dataset(dataset: xr.Dataset, path: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         part = Path(folder, "part.nc")
         dataset.to_netcdf(part, engine="h5netcdf")
+        for name, group in (groups or {}).items():
+            group.to_netcdf(part, mode="a", group=name, engine="h5netcdf")
         write_whole(path, part.read_bytes())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -12,10 +13,11 @@ from typing import Any
 import pyro
 import torch
 from pyro.optim.lr_scheduler import PyroLRScheduler
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributions.constraints import Constraint
 
 from ppvae.data import Data, from_arrays
+from ppvae.estimators import Estimator
 from ppvae.experiment import Experiment
 from ppvae.keeper import refuse_folder
 from ppvae.named import name_of
@@ -31,11 +33,13 @@ __all__ = [
     "as_data",
     "chosen_experiment",
     "first_rows",
+    "make_room",
     "on_threads",
     "refuse_outside",
     "resolve_device",
     "resumed_settings",
     "settings_of",
+    "with_own_estimator",
 ]
 
 
@@ -71,6 +75,21 @@ def chosen_experiment(experiment: Any, *overrides: Any) -> Experiment:
         )
     given = {n: v for n, v in zip(names, overrides, strict=True) if v is not None}
     return replace(experiment, **given)
+
+
+def with_own_estimator(experiment: Experiment, pair: Pair, device: torch.device) -> Experiment:
+    """The experiment with a copy of its estimator on a device, for one run alone.
+
+    What an estimator learns, a schedule's step for one, does not reach the next run of it. Parts
+    that it shares with the pair stay shared.
+    """
+    shared: dict[int, Any] = {id(leaf): leaf for leaf in pair.leaves.values()}
+    for module in pair.modules.values():
+        shared |= {id(part): part for part in module.modules()}
+    estimator = copy.deepcopy(experiment.estimator, shared)
+    if isinstance(estimator, nn.Module):
+        estimator.to(device)
+    return replace(experiment, estimator=estimator)
 
 
 @dataclass(frozen=True)
@@ -136,6 +155,13 @@ def first_rows(data: Data, batch_size: int) -> dict[str, Tensor]:
     """The first rows of the first epoch, as many as a batch has."""
     fields = data.epoch(0, 0)
     return {name: values[:batch_size] for name, values in fields.items()}
+
+
+def make_room(estimator: Any, pair: Pair, data: Data, batch_size: int) -> None:
+    """Let an estimator make room for what it keeps for each row, before its state is put back."""
+    if isinstance(estimator, Estimator):
+        rows = int(data.train["index"].max()) + 1
+        estimator.prepare(pair, ((), first_rows(data, batch_size)), rows)
 
 
 def refuse_outside(data: Data, support: Constraint) -> None:

@@ -13,15 +13,31 @@ from torch import Tensor
 from ppvae.pair import Batch, Pair
 from ppvae.tracing import Traces, buffers_put_back, detached, particle, retrace, trace_pair
 
-__all__ = ["fixed_traces", "noise_state", "single_traces"]
+__all__ = ["DetachedDraws", "density_needed", "fixed_traces", "noise_state", "single_traces"]
 
 
-class _DetachedDraws(Messenger):
+class DetachedDraws(Messenger):
     """Cuts every draw off from what it was computed from, as soon as it is drawn."""
 
     def _pyro_post_sample(self, msg: Any) -> None:
         if isinstance(msg["value"], Tensor) and not msg["is_observed"]:
             msg["value"] = msg["value"].detach()
+
+
+@contextlib.contextmanager
+def density_needed() -> Iterator[None]:
+    """Score a guide at given draws inside this: where that cannot be done, it is said in words.
+
+    Raises:
+        ValueError: the guide's density cannot be evaluated at a given draw.
+    """
+    try:
+        yield
+    except (KeyError, NotImplementedError) as error:
+        raise ValueError(
+            "the guide must have a density at any given draw; "
+            f"got a transform without an inverse ({error})."
+        ) from error
 
 
 def noise_state() -> dict[str, Tensor]:
@@ -58,7 +74,7 @@ def fixed_traces(
                 "draws taken one by one cannot be held fixed in a pair with noise of its own, "
                 "such as dropout; got one."
             )
-        with _noise_from(start, before), _DetachedDraws():
+        with _noise_from(start, before), DetachedDraws():
             return trace_pair(pair, batch, num_particles)
 
 

@@ -13,6 +13,7 @@ import torch
 import xarray as xr
 
 from ppvae.data import Data
+from ppvae.estimators import Estimator
 from ppvae.experiment import Experiment
 from ppvae.pair import Pair
 from ppvae.scope import Program
@@ -28,6 +29,11 @@ _UNITS = {
     "seconds": "s of training, without evaluation",
     "train_bound": "nats per datum",
     "valid_bound": "nats per datum",
+    "objective": "nats per datum",
+    "beta": "1",
+    "capacity": "nats per datum",
+    "multiplier": "1",
+    "excess": "nats per datum",
 }
 
 
@@ -41,7 +47,8 @@ class Run:
         experiment: pair and settings as they were made.
         settings: everything that decided the numbers.
         history: by epoch (0 is before the first step): ``step``, ``seconds`` of training, the
-            estimator's own bound on training and validation rows in nats per datum.
+            estimator's own bound on training and validation rows in nats per datum, and figures
+            of the estimator: a beta, the objective that is followed beside that bound.
         folder: where it is kept; None if it is not.
         stopped: "finished", or "early" where the validation bound had stopped rising.
     """
@@ -79,12 +86,18 @@ class Run:
         """The seed of initial weights, order of rows, binarisation and draws."""
         return self.settings.seed
 
+    @property
+    def note(self) -> str | None:
+        """What has to be said of how the run ended: that a schedule has not; None if nothing."""
+        return self.estimator.unfinished() if isinstance(self.estimator, Estimator) else None
+
     def __repr__(self) -> str:
         last = self.history.isel(epoch=-1)
         return (
             f"Run({self.settings.experiment or 'pair'} on {self.data.name}, "
             f"{self.settings.estimator}: {int(last['step'])} steps, validation bound "
-            f"{float(last['valid_bound']):.2f} nats per datum, {self.stopped})"
+            f"{float(last['valid_bound']):.2f} nats per datum, {self.stopped}"
+            f"{f'; {self.note}' if self.note else ''})"
         )
 
     def _repr_html_(self) -> str:

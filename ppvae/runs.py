@@ -14,7 +14,7 @@ from ppvae.generators import generators_put_back
 from ppvae.keeper import read_checkpoint, refuse_folder
 from ppvae.named import estimator_named, name_of
 from ppvae.pair import Pair
-from ppvae.prepare import resolve_device
+from ppvae.prepare import make_room, resolve_device
 from ppvae.run import SETTINGS, Run, history_dataset
 from ppvae.settings import Settings
 from ppvae.state import live_tensors, put_state
@@ -62,6 +62,7 @@ def load_run(
     with pair.entered(), generators_put_back():
         rehearse(pair, ((), first))
     svi = SVI(pair.model, pair.guide, torch.optim.Adam, rebuilt.experiment.estimator)
+    make_room(svi.loss, pair, data, settings.batch_size)
     put_state(live_tensors(svi), checkpoint.group("best") or checkpoint.group("state"))
     columns = checkpoint.group("history")
     length = len(next(iter(columns.values()), ()))

@@ -89,9 +89,19 @@ class SiteTerms:
         return {n: _cat([part.values[n] for part in self._parts], dims[n]) for n in dims}
 
     @cached_property
+    def global_prior(self) -> dict[str, Tensor]:
+        """Log p by latent site of the model outside of the data plate, (K,) nats."""
+        return self._stacked("global_prior", -1)
+
+    @cached_property
     def global_posterior(self) -> dict[str, Tensor]:
         """Log q by site of the guide outside of the data plate, (K,) nats."""
         return self._stacked("global_posterior", -1)
+
+    def plates(self, name: str) -> set[str]:
+        """The plates around a site of the guide, that of the particles left out."""
+        frames = self._guide_site(name)["cond_indep_stack"]
+        return {frame.name for frame in frames if frame.vectorized and frame.name != "particles"}
 
     @property
     def has_global(self) -> bool:
@@ -112,6 +122,22 @@ class SiteTerms:
     def rescaled(self) -> list[str]:
         """The sites whose log-density a ``poutine.scale`` multiplies."""
         return list(dict.fromkeys(self._first.rescaled))
+
+    @cached_property
+    def present(self) -> Tensor:
+        """1 for a row that has a site which no ``poutine.mask`` leaves out, else 0, (B,)."""
+        layout, of = self._first.layout, ([*self.likelihood, *self.prior], [*self.posterior])
+        sites: list[Mapping[str, Any]] = [
+            trace.nodes[name]
+            for trace, names in zip(self._traces[0], of, strict=True)
+            for name in names
+        ]
+        like = next(iter(self.likelihood.values()))
+        if any(site["mask"] is None for site in sites):
+            return like.new_ones(self.batch_size)
+        kept = [layout.reduced(s, like.new_ones(s["fn"].batch_shape)) > 0 for s in sites]
+        rows = torch.stack([each.flatten(0, -2).any(0).expand(self.batch_size) for each in kept])
+        return rows.any(0).to(like.dtype)
 
     def _guide_site(self, name: str) -> Mapping[str, Any]:
         return self._traces[0][1].nodes[name]

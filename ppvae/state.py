@@ -9,11 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from ppvae.data import Fields
+from ppvae.estimators import Estimator
 from ppvae.svi import SVI
 
-__all__ = ["held_out_bound", "live_tensors", "put_state", "taken_state"]
+__all__ = ["figures_of", "held_out_bound", "live_tensors", "put_state", "taken_state"]
 
 _SEED = 0
+_TAKEN = ("step", "seconds", "train_bound", "valid_bound")
 # Draws of a held-out bound at once: rows times particles.
 _AT_ONCE = 8192
 
@@ -47,6 +49,22 @@ def put_state(live: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> None:
     with torch.no_grad():
         for name, tensor in live.items():
             tensor.copy_(state[name])
+
+
+def figures_of(svi: SVI) -> dict[str, float]:
+    """The figures of the estimator now, by name, read from the device at once.
+
+    Raises:
+        ValueError: one has the name of a number that every history holds.
+    """
+    figures = svi.loss.figures() if isinstance(svi.loss, Estimator) else {}
+    if not figures:
+        return {}
+    for name in figures:
+        if name in _TAKEN:
+            raise ValueError(f"figures of an estimator must have names of their own; got {name!r}.")
+    values = torch.stack([value.double() for value in figures.values()]).tolist()
+    return dict(zip(figures, values, strict=True))
 
 
 def _kind(tensor: Tensor) -> str:

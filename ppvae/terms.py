@@ -9,7 +9,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from ppvae.rerun import fixed_traces, single_traces
+from ppvae.rerun import density_needed, fixed_traces, single_traces
 from ppvae.site_terms import SiteTerms
 
 __all__ = ["LogTerms"]
@@ -74,6 +74,22 @@ class LogTerms(SiteTerms):
         return joint - self._total(left) - self._total(self.kl.values())
 
     @property
+    def log_ratio(self) -> Tensor:
+        """Log q(z|x) - log p(z), (C, ..., K, B) nats; its expectation is KL(q(z|x) || p(z)).
+
+        Labels that only the model enumerates are summed out of p(z).
+        """
+        return self.log_posterior - self._sum_model_labels(self.log_prior)
+
+    @property
+    def log_ratio_with_kl(self) -> Tensor:
+        """As :attr:`log_ratio`, with KL in its place where a formula is known, (C, ..., K, B)."""
+        sampled = [term for name, term in self.prior.items() if name not in self.kl]
+        left = [term for name, term in self.posterior.items() if name not in self.kl]
+        prior = self._sum_model_labels(self._total(sampled))
+        return self._total(self.kl.values()) + self._total(left) - prior
+
+    @property
     def marginal(self) -> Tensor:
         """Log sum_y p(x, y, z) / q(z|x, y), (K, B) nats: enumerated labels inside the weight."""
         # Left out rather than added back: where q(y|x) = 0 that would be -inf + inf.
@@ -89,6 +105,17 @@ class LogTerms(SiteTerms):
         # A label of probability zero has no part in the sum, even where its term is infinite.
         return (weight * terms.masked_fill(weight == 0, 0.0)).sum(self._guide_dims)
 
+    def possible(self, terms: Tensor) -> Tensor:
+        """f(y) of shape (C, ..., K, B) with zero at labels that q(y|x) rules out.
+
+        There a weight is infinite: it has no part in the sum under q, but 0 times its gradient is
+        not a number.
+        """
+        for name in self.enumerated:
+            if name in self.posterior:
+                terms = torch.where(self.posterior[name].isneginf(), 0.0, terms)
+        return terms
+
     @property
     def auxiliary(self) -> Tensor:
         """Log-densities of sites marked ``infer={"auxiliary": True}``, (C, ..., K, B) nats.
@@ -100,7 +127,7 @@ class LogTerms(SiteTerms):
     @property
     def global_weight(self) -> Tensor:
         """Log p - log q of the latent sites outside of the data plate, (K,) nats."""
-        prior = sum(self._stacked("global_prior", -1).values(), self._zero)
+        prior = sum(self.global_prior.values(), self._zero)
         posterior = sum(self.global_posterior.values(), self._zero)
         return torch.as_tensor(prior - posterior).expand(self.num_particles)
 
@@ -113,17 +140,15 @@ class LogTerms(SiteTerms):
         Raises:
             ValueError: the guide's density cannot be evaluated at a given draw.
         """
+        if not any(value.requires_grad for value in self.values.values()):
+            # There is no path to cut: these terms have the direct gradient alone.
+            return self
         with self.pair.entered():
             again = fixed_traces(
                 self.pair, self.batch, self._traces, self.num_particles, self._noise
             )
-            try:
+            with density_needed():
                 return LogTerms(self.pair, self.batch, again, self.num_particles)
-            except (KeyError, NotImplementedError) as error:
-                raise ValueError(
-                    "the guide must have a density at any given draw; "
-                    f"got a transform without an inverse ({error})."
-                ) from error
 
     @cached_property
     def sticking(self) -> LogTerms:

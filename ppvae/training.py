@@ -19,7 +19,7 @@ from ppvae.data import Data, Fields, batches
 from ppvae.diagnose import NotFiniteError
 from ppvae.generators import generator_states, generators_put_back, restore_generators
 from ppvae.pair import Pair
-from ppvae.state import held_out_bound, live_tensors, put_state, taken_state
+from ppvae.state import figures_of, held_out_bound, live_tensors, put_state, taken_state
 from ppvae.svi import SVI
 
 __all__ = ["Training", "Watch"]
@@ -167,6 +167,7 @@ class Training:
             "step": float(self.step),
             "seconds": self.seconds,
             "train_bound": train_bound,
+            **figures_of(self.svi),
         }
         self.history.append(record)
         pair.train(False)

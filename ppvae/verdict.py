@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ppvae.intervals import Interval, decimal
 
-__all__ = ["Outcome", "verdict"]
+__all__ = ["Outcome", "unconverged", "verdict"]
 
 _UNKNOWN = Interval(math.nan, math.nan, math.nan)
 _ZERO = Interval(0.0, 0.0, 0.0)
@@ -63,7 +63,7 @@ def verdict(outcomes: Sequence[Outcome]) -> str:
     sentences = []
     if known:
         sentences += [_reading(first, known, name, alone=not single) for name in _READINGS]
-        sentences += _turned([first, *known]) + _moving(first, known)
+        sentences += _turned([first, *known]) + _moving(outcomes)
     if single:
         sentences.append(
             f"No ranking of {_listed(single)}: one seed or one row alone gives no interval."
@@ -72,6 +72,31 @@ def verdict(outcomes: Sequence[Outcome]) -> str:
         verb = "have" if len(failed) > 1 else "has"
         sentences.append(f"{_listed(failed)} {verb} no finite result.")
     return " ".join(sentences)
+
+
+def unconverged(outcomes: Sequence[Outcome]) -> dict[str, float]:
+    """How much those rose that still moved by more than the differences at stake, by name.
+
+    At stake between an estimator and the first is the end of their interval that is nearer to
+    zero, or, where it holds zero, the farther one; of the two readings the lesser counts. Both may
+    be the one that moved.
+
+    Args:
+        outcomes: as for :func:`verdict`; without an interval nothing is known.
+    """
+    first, *others = outcomes
+    movers: dict[str, float] = {}
+    if math.isnan(first.rising):
+        return movers
+    for each in others:
+        pair = {one.name: one.rising for one in (first, each)}
+        for name in _READINGS:
+            _, low, high = each.at(name)
+            separable = low > 0 or high < 0
+            stake = min(abs(low), abs(high)) if separable else max(abs(low), abs(high))
+            if stake > 0:
+                movers |= {one: rise for one, rise in pair.items() if abs(rise) > stake}
+    return movers
 
 
 def _reading(first: Outcome, others: Sequence[Outcome], name: str, alone: bool) -> str:
@@ -118,17 +143,8 @@ def _turned(outcomes: Sequence[Outcome]) -> list[str]:
     return turns
 
 
-def _moving(first: Outcome, others: Sequence[Outcome]) -> list[str]:
-    """Who still moves by more than its difference to the first can be."""
-    movers: dict[str, float] = {}
-    for each in others:
-        pair = {one.name: one.rising for one in (first, each)}
-        for name in _READINGS:
-            _, low, high = each.at(name)
-            separable = low > 0 or high < 0
-            stake = min(abs(low), abs(high)) if separable else max(abs(low), abs(high))
-            if stake > 0:
-                movers |= {one: rise for one, rise in pair.items() if abs(rise) > stake}
+def _moving(outcomes: Sequence[Outcome]) -> list[str]:
+    movers = unconverged(outcomes)
     if not movers:
         return []
     moves = [

@@ -79,6 +79,22 @@ def linear_pair(data_dim=4, latent_dim=2, offset=0.0):
     return LinearPair(weight, *(leaf.requires_grad_() for leaf in leaves))
 
 
+def wide_noise(noise=3.0):
+    """z ~ N(0, I), x ~ N(z, noise I) in two dimensions, and the exact posterior."""
+
+    def model(x):
+        with rows(x):
+            z = pyro.sample("z", standard_normal(2))
+            pyro.sample("x", dist.Normal(z, noise**0.5).to_event(1), obs=x)
+
+    def guide(x):
+        scale = (noise / (1 + noise)) ** 0.5
+        with rows(x):
+            pyro.sample("z", dist.Normal(x / (1 + noise), scale).to_event(1))
+
+    return model, guide
+
+
 @dataclass(eq=False)
 class LabelledPair:
     """Labels y and a code z given y: M2's structure, Gaussian throughout."""

@@ -6,6 +6,7 @@ import io
 import itertools
 import math
 
+import arviz
 import numpy as np
 import pyro.infer
 import pytest
@@ -16,6 +17,7 @@ from ppvae import ELBO, IWAE, Estimator, Experiment, NotFiniteError, Pair
 from ppvae.compare import Comparison, compare
 from ppvae.compare.measure import CURVE_PARTICLES, HeldOut
 from ppvae.compare.plan import entries
+from ppvae.compare.statistics import UNITS
 from ppvae.data import load
 from ppvae.evaluate import evaluate
 from ppvae.experiment import find_recipe
@@ -107,6 +109,8 @@ def test_with_the_exact_posterior_every_column_is_log_p_x(digits):
     for row in found.table():
         for name in ("own_bound", "elbo", "log_evidence"):
             assert row[name] == pytest.approx(row["log_evidence_exact"], abs=1e-8)
+        assert (row["gap"], row["gap_exact"]) == pytest.approx((0.0, 0.0), abs=1e-8)
+        assert (row["khat"], row["khat_above"]) == (-math.inf, 0.0)
 
 
 def test_the_estimate_on_linear_gaussian_lies_at_or_below_the_exact_log_p_x():
@@ -137,6 +141,17 @@ def test_the_whole_comparison_survives_as_netcdf_that_xarray_opens_alone(compari
         xr.testing.assert_identical(opened.load(), found.dataset)
         again = Comparison(opened)
         assert str(again) == str(found)
+
+
+def test_the_table_is_opened_by_arviz_and_by_xarray_alone_with_units(comparison):
+    found, folder, *_ = comparison
+    opened = arviz.from_netcdf(folder / "results.nc", engine="h5netcdf")
+    with xr.open_dataset(folder / "results.nc", group="table") as table:
+        for name, unit in UNITS.items():
+            assert table[name].attrs["units"] == opened["table"][name].attrs["units"] == unit
+            assert table[name].attrs["long_name"]
+            expected = found.dataset["summary"].sel(statistic=name)
+            np.testing.assert_array_equal(opened["table"][name], expected)
 
 
 def test_pictures_of_curves_and_samples_are_kept(comparison):

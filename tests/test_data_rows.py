@@ -166,7 +166,9 @@ def test_data_folder_is_argument_then_environment_then_cache(monkeypatch, tmp_pa
 
 
 def test_each_name_is_listed():
-    assert list(NAMES) == list(BUILT_IN) == ["digits", "mnist", "fashion_mnist", "binarized_mnist"]
+    real = ["digits", "mnist", "fashion_mnist", "binarized_mnist"]
+    simulated = ["gaussian_toy", "clusters", "squares", "layers"]
+    assert list(NAMES) == list(BUILT_IN) == [*real, *simulated]
 
 
 def test_unknown_name_is_refused_with_near_names():

@@ -11,6 +11,7 @@ from pyro import poutine
 
 from ppvae.distributions import (
     BernoulliLikelihood,
+    BernoulliPrior,
     FlatPrior,
     GaussianLikelihood,
     StandardNormal,
@@ -32,7 +33,16 @@ def test_the_standard_normal_follows_the_dtype_of_its_module():
     assert StandardNormal(3).float()().sample().dtype == torch.float32
 
 
-@pytest.mark.parametrize("prior", [StandardNormal, FlatPrior])
+def test_the_bernoulli_prior_is_fair_until_its_logits_are_learned():
+    prior, z = BernoulliPrior(3), torch.rand(7, 4, 3).round()
+    torch.testing.assert_close(prior().log_prob(z), torch.full((7, 4), -3 * math.log(2)))
+    prior.logits.data = torch.tensor([-1.0, 0.5, 2.0])
+    p = torch.sigmoid(prior.logits)
+    by_hand = (z * p.log() + (1 - z) * (1 - p).log()).sum(-1)
+    torch.testing.assert_close(prior().log_prob(z), by_hand, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("prior", [StandardNormal, FlatPrior, BernoulliPrior])
 def test_a_prior_is_one_code_of_width_d(prior):
     p = prior(3)()
     assert (p.batch_shape, p.event_shape) == ((), (3,))

@@ -1,5 +1,7 @@
 """Guides against their formulas."""
 
+import math
+
 import pyro
 import pytest
 import torch
@@ -7,7 +9,14 @@ from pyro import poutine
 from pyro.infer import Trace_ELBO, TraceMeanField_ELBO
 
 from ppvae.distributions import BernoulliLikelihood, FlatPrior, StandardNormal
-from ppvae.guides import DeltaGuide, GaussianGuide
+from ppvae.guides import (
+    AffineGuide,
+    BernoulliGuide,
+    CategoricalGuide,
+    DeltaGuide,
+    GaussianGuide,
+    LayeredGaussianGuide,
+)
 from ppvae.models import VAE
 from ppvae.networks import MLP
 
@@ -82,3 +91,45 @@ def test_a_flat_prior_and_a_delta_guide_are_a_plain_autoencoder(x, loss):
         torch.autograd.grad(surrogate, parameters), gradients, strict=True
     ):
         torch.testing.assert_close(gradient, expected, rtol=0, atol=1e-12)
+
+
+def logged(trace, name):
+    trace.compute_log_prob()
+    return trace.nodes[name]["value"], trace.nodes[name]["log_prob"]
+
+
+def test_the_affine_guide_scores_its_own_draws(x):
+    guide = AffineGuide(torch.randn(2, 5), torch.randn(2), 0.3)
+    z, log_prob = log_posterior(guide, x)
+    noise = (z - (x @ guide.slope.T + guide.offset)) / 0.3
+    by_hand = -0.5 * noise.square().sum(-1) - 2 * math.log(0.3) - math.log(2 * math.pi)
+    torch.testing.assert_close(log_prob, by_hand, rtol=0, atol=1e-12)
+
+
+def test_the_bernoulli_guide_scores_its_own_draws(x):
+    guide = BernoulliGuide(MLP(5, [6], 3))
+    probs = torch.sigmoid(guide.encoder(x))
+    z, log_prob = log_posterior(guide, x)
+    by_hand = (z * probs.log() + (1 - z) * (1 - probs).log()).sum(-1)
+    torch.testing.assert_close(log_prob, by_hand, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("enumerated", [False, True])
+def test_the_categorical_guide_marks_its_label_only_if_asked(x, enumerated):
+    guide = CategoricalGuide(MLP(5, [6], 3), enumerated)
+    trace = poutine.trace(guide).get_trace(x)
+    y, log_prob = logged(trace, "y")
+    by_hand = guide.encoder(x).log_softmax(-1).gather(1, y[:, None])[:, 0]
+    torch.testing.assert_close(log_prob, by_hand, rtol=0, atol=1e-12)
+    assert ("enumerate" in trace.nodes["y"]["infer"]) is enumerated
+
+
+def test_the_layered_guide_draws_the_upper_code_given_the_lower_one(x):
+    guide = LayeredGaussianGuide(MLP(5, [6], 4), MLP(2, [6], 2))
+    trace = poutine.trace(guide).get_trace(x)
+    z1, _ = logged(trace, "z1")
+    z2, log_prob = logged(trace, "z2")
+    loc, log_scale = guide.upper(z1).split(1, dim=-1)
+    noise = (z2 - loc) * (-log_scale).exp()
+    by_hand = (-0.5 * noise.square() - log_scale)[:, 0] - 0.5 * math.log(2 * math.pi)
+    torch.testing.assert_close(log_prob, by_hand, rtol=0, atol=1e-12)

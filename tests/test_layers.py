@@ -19,19 +19,25 @@ MAX_FILE_LINES = {"ppvae": 250, "models": 120, "guides": 120, "examples": 180, "
 LAYERS = (
     ("networks", "distributions", "data", "generators", "threads"),
     ("scope", "pair"),
-    ("tracing", "sites", "closed_form", "rerun", "site_terms", "terms", "draws", "exact"),
+    (
+        *("tracing", "sites", "closed_form", "rerun", "site_terms", "terms", "draws", "dependencies", "exact"),
+        *("given", "ancestral", "dreams"),
+    ),
     ("schedules", "estimators"),
     ("optimizer", "svi"),
     (
         *("diagnose", "check_gradients", "check_particles", "check"),
-        *("own_file", "experiment", "named"),
+        *("own_file", "experiment", "kinds", "names", "named"),
     ),
     (
         *("settings", "state", "training", "atomic", "netcdf", "checkpoint", "explain"),
         *("keeper", "progress", "run", "prepare", "fit", "runs"),
     ),
     ("means", "passes", "generate", "codes", "latents", "plot"),
-    ("evaluate", "intervals", "verdict", "compare"),
+    (
+        *("arviz_bridge", "arviz_draws", "to_arviz", "evaluate"),
+        *("intervals", "verdict", "report", "compare", "bench", "testing"),
+    ),
     ("__init__",),
     ("cli", "__main__"),
 )

@@ -7,54 +7,14 @@ import itertools
 import pyro
 import pytest
 import torch
+from pairs import PAIRS, B, P, exact, latents_of, rows_for
 from pyro import poutine
-from pyro.infer import SVI, Trace_ELBO
+from pyro.infer import SVI, Trace_ELBO, TraceEnum_ELBO
 from torch import nn
 
 import ppvae.guides
 import ppvae.models
-from ppvae.distributions import (
-    BernoulliLikelihood,
-    FlatPrior,
-    GaussianLikelihood,
-    StandardNormal,
-)
-from ppvae.guides import DeltaGuide, GaussianGuide
-from ppvae.models import VAE, LinearGaussian
-from ppvae.networks import MLP, ConvDecoder, ConvEncoder
 
-P, D, B = 16, 2, 8
-IMAGE = (1, 4, 4)
-
-
-def vae(likelihood):
-    return VAE(MLP(D, [6], P), StandardNormal(D), likelihood), GaussianGuide(MLP(P, [6], 2 * D))
-
-
-def convolutional():
-    model = VAE(ConvDecoder(D, IMAGE, channels=2), StandardNormal(D), BernoulliLikelihood())
-    return model, GaussianGuide(ConvEncoder(IMAGE, 2 * D, channels=2))
-
-
-def autoencoder():
-    model = VAE(MLP(D, [6], P), FlatPrior(D), BernoulliLikelihood())
-    return model, DeltaGuide(MLP(P, [6], D))
-
-
-def exact():
-    model = LinearGaussian.random(P, D)
-    return model, model.exact_guide
-
-
-PAIRS = {
-    "bernoulli": lambda: vae(BernoulliLikelihood()),
-    "gaussian": lambda: vae(GaussianLikelihood()),
-    "gaussian-learned-scale": lambda: vae(GaussianLikelihood(learn_scale=True)),
-    "convolutional": convolutional,
-    "autoencoder": autoencoder,
-    "linear-gaussian": lambda: (LinearGaussian.random(P, D), GaussianGuide(MLP(P, [], 2 * D))),
-    "linear-gaussian-exact": exact,
-}
 every_pair = pytest.mark.parametrize("build", PAIRS.values(), ids=PAIRS)
 
 
@@ -65,10 +25,6 @@ def modules(pair):
 
 def named_parameters(pair):
     return {name: p for part in modules(pair) for name, p in part.named_parameters()}
-
-
-def binary_rows():
-    return torch.rand(B, P).lt(0.3).to(torch.get_default_dtype())
 
 
 def traces(pair, x, num_particles):
@@ -85,7 +41,7 @@ def log_probs(pair, x, num_particles=7):
     found = {}
     for role, trace in zip(("model", "guide"), traces(pair, x, num_particles), strict=True):
         trace.compute_log_prob()
-        for name in {"x", "z"} & trace.nodes.keys():
+        for name in {"x", *latents_of(pair)} & trace.nodes.keys():
             found[f"{role} {name}"] = trace.nodes[name]["log_prob"]
     return found
 
@@ -119,41 +75,43 @@ def test_model_and_guide_take_the_same_batch(build):
 
 @every_pair
 def test_sites_and_plate_stand_as_designed(build):
-    x = binary_rows()
-    model_trace, guide_trace = traces(build(), x, num_particles=7)
-    for trace, sites in ((model_trace, ["z", "x"]), (guide_trace, ["z"])):
-        random = [name for name in trace.nodes if name in ("z", "x")]
-        assert random == sites
+    pair = build()
+    x, latents = rows_for(pair), latents_of(pair)
+    model_trace, guide_trace = traces(pair, x, num_particles=7)
+    for trace, sites in ((model_trace, {*latents, "x"}), (guide_trace, {*latents})):
+        assert {*trace.stochastic_nodes, *trace.observation_nodes} - {"data", "particles"} == sites
         for name in sites:
             site = trace.nodes[name]
             plates = {frame.name: (frame.dim, frame.size) for frame in site["cond_indep_stack"]}
             assert plates == {"data": (-1, B), "particles": (-2, 7)}
             # The prior needs no particle dimension: replayed codes broadcast against it.
             assert site["fn"].batch_shape in [(7, B), (B,)]
-            assert site["fn"].event_shape == ((D,) if name == "z" else (P,))
+            assert site["fn"].event_shape == latents.get(name, x.shape[1:])
 
 
 @every_pair
 @pytest.mark.parametrize("num_particles", [1, 7])
 def test_every_log_density_is_per_particle_and_row(build, num_particles):
-    shapes = {
-        tuple(value.shape) for value in log_probs(build(), binary_rows(), num_particles).values()
-    }
+    pair = build()
+    found = log_probs(pair, rows_for(pair), num_particles)
+    shapes = {tuple(value.shape) for value in found.values()}
     assert shapes == {(num_particles, B)}
 
 
 @every_pair
 def test_rows_do_not_touch_each_other(build):
-    pair, x = build(), binary_rows()
-    z = torch.randn(B, D)
-    scored = poutine.condition(pair[0], {"z": z})
-    alone = poutine.condition(pair[0], {"z": z[:1]})
+    pair = build()
+    x = rows_for(pair)
+    drawn = poutine.trace(pair[1]).get_trace(x)
+    codes = {name: drawn.nodes[name]["value"] for name in latents_of(pair)}
+    scored = poutine.condition(pair[0], codes)
+    alone = poutine.condition(pair[0], {name: code[:1] for name, code in codes.items()})
     whole, first = (
         poutine.trace(program).get_trace(rows) for program, rows in ((scored, x), (alone, x[:1]))
     )
     for trace in (whole, first):
         trace.compute_log_prob()
-    for name in ("z", "x"):
+    for name in ("x", *codes):
         torch.testing.assert_close(
             whole.nodes[name]["log_prob"][:1], first.nodes[name]["log_prob"], rtol=0, atol=1e-12
         )
@@ -162,12 +120,14 @@ def test_rows_do_not_touch_each_other(build):
 @every_pair
 def test_a_pair_runs_in_float32(build):
     torch.set_default_dtype(torch.float32)
-    assert {value.dtype for value in log_probs(build(), binary_rows()).values()} == {torch.float32}
+    pair = build()
+    assert {v.dtype for v in log_probs(pair, rows_for(pair)).values()} == {torch.float32}
 
 
 @every_pair
 def test_state_dicts_restore_every_log_density(build):
-    pair, other, x = build(), build(), binary_rows()
+    pair, other = build(), build()
+    x = rows_for(pair)
     before = log_probs(pair, x)
     for source, target in zip(modules(pair), modules(other), strict=True):
         target.load_state_dict(copy.deepcopy(source.state_dict()))
@@ -187,9 +147,12 @@ def test_an_exact_guide_gives_the_gradient_of_log_evidence():
 
 @every_pair
 def test_every_pair_trains_under_pyros_own_svi(build):
-    pair, x = build(), binary_rows()
+    pair = build()
+    x = rows_for(pair)
     before = {name: p.detach().clone() for name, p in named_parameters(pair).items()}
-    svi = SVI(*pair, pyro.optim.Adam({"lr": 0.01}), Trace_ELBO())
+    enumerated = getattr(pair[1], "enumerated", False)
+    loss = TraceEnum_ELBO(max_plate_nesting=1) if enumerated else Trace_ELBO()
+    svi = SVI(*pair, pyro.optim.Adam({"lr": 0.01}), loss)
     losses = torch.tensor([svi.step(x) for _ in range(200)])
     start, end = losses[:20], losses[-20:]
     noise = (start.var() / 20 + end.var() / 20).sqrt()

@@ -16,7 +16,7 @@ P = 12
 
 def drawn(figure):
     """The figure after it was laid out, which is when wrong sizes show."""
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     return figure
 
 
@@ -208,8 +208,7 @@ def test_curves_are_means_with_a_band_from_least_to_greatest():
     np.testing.assert_allclose(line.get_ydata(), values["iwae"].mean(0))
     corners = band.get_paths()[0].vertices[:, 1]
     assert {corners.min(), corners.max()} == {values["iwae"].min(), values["iwae"].max()}
-    legend = figure.axes[1].get_legend().get_texts()
-    assert [text.get_text() for text in legend] == ["elbo", "iwae"]
+    assert {text.get_text() for text in figure.axes[1].texts} == {"elbo", "iwae"}
 
 
 REFUSED = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ __all__ = ["COMPARE", "ESTIMATORS"]
 
 # The default of ppvae.compare by name, so that help and the first line need not import it.
 ESTIMATORS = ("Trace_ELBO", "TraceMeanField_ELBO", "elbo:5", "renyi:0.5:5", "iwae:5", "iwae:50")
+_ALL = "all"
 _SEEDS = (0, 1, 2, 3, 4)
 _QUICK_SEEDS = 2
 _PASSED_ON = ("epochs", "steps", "batch_size", "lr", "clip_norm", "threads", "num_particles")
@@ -37,7 +38,8 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         action=Listed,
         metavar="NAME",
         help="names of `ppvae list`, or mine.py:MyBound; the first is what the others are compared "
-        f"with (default: {' '.join(ESTIMATORS)})",
+        "with; all: every one that takes the experiment, after those named "
+        f"(default: {' '.join(ESTIMATORS)})",
     )
     group.add_argument(
         "--seeds",
@@ -72,17 +74,16 @@ def _run(arguments: argparse.Namespace) -> int:
     names = names_or_vae(arguments.words)
     estimators = arguments.estimators or ESTIMATORS
     seeds = arguments.seeds or (_SEEDS[:_QUICK_SEEDS] if arguments.quick else _SEEDS)
-    counts = (_counted(len(estimators), "estimator"), _counted(len(seeds), "seed"))
-    announce("compare", names, arguments, *counts)
+    every = "every estimator" if _ALL in estimators else _counted(len(estimators), "estimator")
+    announce("compare", names, arguments, every, _counted(len(seeds), "seed"))
     from ppvae.cli.look import first_look
     from ppvae.compare import compare
     from ppvae.experiment import find_recipe
-    from ppvae.named import estimator_named
 
     found = {name: find_recipe(name) for name in names}
     options = own_options(COMPARE, found, arguments.rest)
     recipes = [replace(recipe, options=options) for recipe in found.values()]
-    bounds = [estimator_named(name) for name in estimators]
+    bounds, optional = _estimators(estimators)
     loaded: dict[Source, Data] = {}
     data = [data_of(arguments, recipe, loaded) for recipe in recipes]
     for recipe, rows in zip(recipes, data, strict=True):
@@ -96,14 +97,26 @@ def _run(arguments: argparse.Namespace) -> int:
             recipes,
             data,
             estimators=bounds,
+            optional=optional,
             seeds=seeds,
             device=arguments.device,
             folder=folder,
             quick=arguments.quick,
+            command=arguments.command,
             **{name: value for name, value in given.items() if value is not None},
         )
-    print(f"\nkept in {folder}\n\n{str(comparison).rstrip()}")
+    print(f"\nkept in {folder}, to be read in report.html\n\n{str(comparison).rstrip()}")
     return 0
+
+
+def _estimators(names: Sequence[str]) -> tuple[list[Any], list[Any]]:
+    """Those that are named, and those that "all" stands for besides."""
+    from ppvae.named import ALL, estimator_named, name_of
+
+    named = [estimator_named(name) for name in names if name != _ALL]
+    taken = {name_of(estimator) for estimator in named}
+    every = [estimator_named(name) for name in ALL] if _ALL in names else []
+    return named, [estimator for estimator in every if name_of(estimator) not in taken]
 
 
 @contextlib.contextmanager

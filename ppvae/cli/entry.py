@@ -11,6 +11,7 @@ from ppvae.cli.check import CHECK
 from ppvae.cli.compare import COMPARE
 from ppvae.cli.evaluate import EVALUATE
 from ppvae.cli.fit import FIT
+from ppvae.cli.gradients import GRADIENTS
 from ppvae.cli.list import LIST
 from ppvae.cli.parser import Verb, parse
 from ppvae.cli.sample import SAMPLE
@@ -18,7 +19,7 @@ from ppvae.cli.sentences import sentence, warnings_as_sentences
 
 __all__ = ["main"]
 
-_VERBS = {verb.name: verb for verb in (FIT, COMPARE, EVALUATE, SAMPLE, CHECK, LIST)}
+_VERBS = {verb.name: verb for verb in (FIT, COMPARE, GRADIENTS, EVALUATE, SAMPLE, CHECK, LIST)}
 _HELP = ("-h", "--help")
 _USAGE = """usage: ppvae VERB [EXPERIMENT...] [--data NAME] [options]
 

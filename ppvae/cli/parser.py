@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import re
+import shlex
 import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -86,6 +87,8 @@ class Verb:
 def parse(verb: Verb, words: Sequence[str]) -> argparse.Namespace:
     """The options of the verb by name, its words in `words`, and what it does not know in `rest`.
 
+    The whole as a shell takes it is in `command`.
+
     Raises:
         ValueError: an option with a wrong value, or one that nobody can know.
     """
@@ -95,6 +98,7 @@ def parse(verb: Verb, words: Sequence[str]) -> argparse.Namespace:
     stray = next((i for i, word in enumerate(rest) if word.startswith("-")), len(rest))
     arguments.words = [*words[:first], *rest[:stray]]
     arguments.rest = rest[stray:]
+    arguments.command = shlex.join(["ppvae", verb.name, *words])
     if arguments.rest and not verb.takes_experiment:
         parser.error(unknown_word(arguments.rest, parser.names))
     return arguments

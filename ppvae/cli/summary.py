@@ -41,9 +41,10 @@ def _training(run: Run) -> str:
     last = run.history.isel(epoch=-1)
     steps, seconds = int(last["step"]), float(last["seconds"])
     early = ", stopped early: the best epoch is kept" if run.stopped == "early" else ""
+    note = f"\nnote: {run.note}" if run.note else ""
     bound = float(run.history["valid_bound"].max() if early else last["valid_bound"])
     return (
         f"{run.settings.experiment}, {run.settings.estimator}, seed {run.seed}: {steps} steps in "
         f"{seconds:.1f} s of training ({1e3 * seconds / max(steps, 1):.2f} ms each){early}\n"
-        f"{'validation bound':<17}{bound:10.3f} nats per datum, the estimator's own"
+        f"{'validation bound':<17}{bound:10.3f} nats per datum, the estimator's own{note}"
     )

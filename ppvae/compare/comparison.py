@@ -14,6 +14,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from ppvae.atomic import write_whole
+from ppvae.compare.statistics import as_variables
 from ppvae.compare.summary import groups, verdict_on
 from ppvae.compare.table import Row, as_csv, as_html, caption, rows, tables
 from ppvae.netcdf import save_dataset
@@ -63,20 +64,31 @@ class Comparison:
         return drawn(self.dataset, self.samples)
 
     def save(self, folder: str | Path) -> None:
-        """Write table.csv, results.nc and the pictures into a folder, each file whole.
+        """Write the report, the numbers and the pictures into a folder, each file whole.
+
+        report.html holds all that there is to read, table.tex and figure.pdf are for a paper,
+        results.nc and table.csv are the numbers, comparison.txt is what a terminal shows.
 
         Raises:
             OSError: the folder cannot be written to.
         """
+        from ppvae.compare.report import page_of, table_of
+        from ppvae.report import write_report
+
         home = Path(folder)
         home.mkdir(parents=True, exist_ok=True)
-        save_dataset(self.dataset, home / "results.nc")
+        groups = {"table": as_variables(self.dataset["summary"])}
+        save_dataset(self.dataset, home / "results.nc", groups)
         write_whole(home / "table.csv", as_csv(self.table()))
         write_whole(home / "comparison.txt", str(self))
-        for name, figure in self.figures().items():
+        figures = self.figures()
+        for name, figure in figures.items():
             content = io.BytesIO()
             figure.savefig(content, format="png", dpi=120)
             write_whole(home / f"{name}.png", content.getvalue())
+        page = page_of(self.dataset, self.samples, self.verdict, self.notes)
+        curves = [figure for name, figure in figures.items() if name != "samples"]
+        write_report(home, page, table=table_of(self.dataset), figures=curves)
 
     def __rich__(self) -> RenderableType:
         texts = [Text(text) for text in self._texts()]

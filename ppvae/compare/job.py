@@ -3,34 +3,22 @@
 from __future__ import annotations
 
 import sys
-import warnings
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pyro.infer
-import xarray as xr
 
 from ppvae.atomic import write_whole
-from ppvae.compare.assemble import assembled
 from ppvae.compare.comparison import Comparison
-from ppvae.compare.measure import HeldOut, measured
 from ppvae.compare.plan import Entry, Length, Maker, entries
-from ppvae.compare.progress import RunsProgress
+from ppvae.compare.runs import Job
 from ppvae.data import Data
-from ppvae.diagnose import NotFiniteError
-from ppvae.fit import fit
-from ppvae.generate import sample
-from ppvae.run import Run
-from ppvae.threads import cpu_threads
 
 __all__ = ["compare"]
 
-_WARM_UP_STEPS = 5
 _QUICK_STEPS = 200
 _QUICK_PARTICLES = 100
 _QUICK_POINTS = 5
-_SAMPLES = 25
 
 
 def compare(
@@ -38,6 +26,7 @@ def compare(
     data: Data | Sequence[Data],
     *,
     estimators: Sequence[pyro.infer.ELBO] | None = None,
+    optional: Sequence[pyro.infer.ELBO] = (),
     seeds: Sequence[int] = (0, 1, 2, 3, 4),
     epochs: int | None = None,
     steps: int | None = None,
@@ -51,6 +40,7 @@ def compare(
     folder: str | Path | None = None,
     quick: bool = False,
     progress: bool = True,
+    command: str = "",
 ) -> Comparison:
     """Train experiments under several estimators, and say which lies above which.
 
@@ -67,6 +57,8 @@ def compare(
         estimators: the first is what the others are compared with; by default Pyro's
             ``Trace_ELBO`` and ``TraceMeanField_ELBO``, then ``ELBO(5)``, ``Renyi(0.5, 5)``,
             ``IWAE(5)`` and ``IWAE(50)``.
+        optional: estimators that follow these; one that refuses a pair in its first steps is left
+            out with a note, where another would end the comparison.
         seeds: of initial weights, order of rows and draws. With one there are no intervals.
         epochs: passes over the training rows; the experiment's own unless given.
         steps: instead of epochs, how many steps in all.
@@ -78,9 +70,10 @@ def compare(
         device: "auto" (a GPU if there is one), "cpu", "cuda" or "cuda:1".
         threads: of torch on the CPU; one, since steps are small and a second one
             waits for whatever else the machine does, which no clock forgives.
-        folder: where to write table, numbers and pictures at the end.
+        folder: where to write report, table, numbers and pictures at the end.
         quick: 200 steps unless told otherwise, 100 draws at the end, and few points.
         progress: whether to show runs as they end.
+        command: what this is in a shell, for the report.
 
     Returns:
         The comparison: print it, or look into its ``dataset``.
@@ -91,7 +84,7 @@ def compare(
         NotFiniteError: no run at all came to a finite end.
         OSError: the folder cannot be written to.
     """
-    planned = entries(experiments, data, estimators)
+    planned = entries(experiments, data, estimators, optional)
     _refuse(seeds, num_particles=num_particles, points=points, epochs=epochs, steps=steps)
     if folder is not None:
         _refuse_folder(Path(folder))
@@ -105,105 +98,10 @@ def compare(
     lengths = {each.label: Length.of(each, seeds[0], asked, points) for each in planned}
     if progress:
         print(_opening(planned, list(lengths.values()), seeds), file=sys.stderr, flush=True)
-    comparison = _Job(planned, lengths, seeds, asked, num_particles).result(progress)
+    comparison = Job(planned, lengths, seeds, asked, num_particles).result(progress, command)
     if folder is not None:
         comparison.save(folder)
     return comparison
-
-
-class _Job:
-    """All runs of a comparison."""
-
-    def __init__(
-        self,
-        planned: Sequence[Entry],
-        lengths: Mapping[str, Length],
-        seeds: Sequence[int],
-        asked: Mapping[str, Any],
-        num_particles: int,
-    ) -> None:
-        self._planned = planned
-        self._lengths = lengths
-        self._seeds = seeds
-        self._asked = asked
-        self._num_particles = num_particles
-        self._found: dict[tuple[str, int], xr.Dataset] = {}
-        self._notes: list[str] = []
-        self._samples: dict[str, xr.Dataset] = {}
-
-    def result(self, progress: bool) -> Comparison:
-        """Do it all, showing runs as they end."""
-        with cpu_threads(self._asked["threads"]):
-            costs = self._warm_up()
-            with RunsProgress(costs, len(self._seeds), progress) as shown:
-                self._run(shown)
-            dataset = assembled(
-                self._planned, self._seeds, self._found, self._notes, self._num_particles
-            )
-        return Comparison(dataset, self._samples)
-
-    def _warm_up(self) -> dict[str, float]:
-        """Take a few steps of each entry, and what a step of each costs in seconds."""
-        costs = dict.fromkeys(self._lengths, 1.0)
-        # Once more for the first: what the process does only once is in its first numbers.
-        for entry in [self._planned[0], *self._planned]:
-            few = {**self._asked, "epochs": None, "steps": _WARM_UP_STEPS}
-            try:
-                run, _ = _trained(entry, self._seeds[0], few, looks={0, 1}, num_particles=2)
-            except NotFiniteError:
-                continue
-            costs[entry.label] = (
-                float(run.history["seconds"][-1]) * self._lengths[entry.label].steps
-            )
-        return costs
-
-    def _run(self, shown: RunsProgress) -> None:
-        """Train each entry with each seed; a run that meets NaN has no numbers, and is noted."""
-        for turn, seed in enumerate(self._seeds):
-            # There and back again: a machine that grows slower spares neither end of the table.
-            for entry in self._planned[:: -1 if turn % 2 else 1]:
-                shown.begin(entry.label, seed)
-                shown.end(entry.label, seed, self._run_one(entry, seed))
-
-    def _run_one(self, entry: Entry, seed: int) -> str:
-        looks = self._lengths[entry.label].looks
-        try:
-            with warnings.catch_warnings():
-                # The warm-up has said all that there is to say of this pair.
-                warnings.simplefilter("ignore")
-                run, found = _trained(entry, seed, self._asked, looks, self._num_particles)
-        except NotFiniteError as error:
-            self._notes.append(f"{entry.label}, seed {seed}: {error}")
-            return str(error)
-        self._found[entry.label, seed] = found
-        if seed == self._seeds[0] and run.data.image_shape is not None:
-            self._draw(entry.label, run)
-        evidence, seconds = float(found["log_evidence"].mean()), float(found["seconds"].max())
-        return f"log p(x) {evidence:.2f} nats after {seconds:.1f} s of training"
-
-    def _draw(self, label: str, run: Run) -> None:
-        """Keep images from the prior; hours of training are not lost over a picture."""
-        try:
-            drawn = sample(run, _SAMPLES)
-        except ValueError as error:
-            self._notes.append(f"samples of {label} are left out: {error}")
-        else:
-            self._samples[label] = drawn.assign_attrs(image_shape=run.data.image_shape)
-
-
-def _trained(
-    entry: Entry, seed: int, asked: Mapping[str, Any], looks: Collection[int], num_particles: int
-) -> tuple[Run, xr.Dataset]:
-    held_out = HeldOut(entry.data.valid, looks)
-    run = fit(
-        entry.build(seed),
-        entry.data,
-        **asked,
-        seed=seed,
-        progress=False,
-        watch=held_out,
-    )
-    return run, measured(run, held_out, num_particles)
 
 
 def _opening(planned: Sequence[Entry], lengths: Sequence[Length], seeds: Sequence[int]) -> str:

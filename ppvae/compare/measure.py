@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 
 import numpy as np
@@ -30,7 +31,7 @@ _SEED = 0
 _AT_ONCE = 2**20
 # The estimator's own bound is averaged over passes until so many draws were taken.
 _OWN_DRAWS = 300_000
-_MOST_PASSES = 20
+_LEAST_PASSES, _MOST_PASSES = 5, 20
 
 
 class HeldOut:
@@ -102,33 +103,48 @@ def measured(run: Run, held_out: HeldOut, num_particles: int) -> xr.Dataset:
             "seconds": ("point", history["seconds"].values),
             "curve": (("point", "valid_row"), curve),
             **values,
+            **_bounds(run, found),
             "kl": float(found["kl_mean"]),
             "active_units": float(found["active"].sum()) if "active" in found else np.nan,
-            "own_bound": _own_bound(run),
             "ms_per_step": _ms_per_step(run.history),
         },
         coords={"point": range(len(held_out.epochs)), "valid_row": held_out.index}
         | {name: found[name].values for name in ("row", "latent") if name in found.coords},
-        attrs={"kind": "probability" if "bits_per_dim" in found else "density"},
+        attrs={
+            "kind": "probability" if "bits_per_dim" in found else "density",
+            "settings": run.settings.to_json(),
+        },
     )
 
 
-_BY_ROW = ("log_evidence", "log_evidence_se", "log_evidence_exact", "elbo")
+_BY_ROW = ("log_evidence", "log_evidence_se", "log_evidence_exact", "elbo", "khat")
 _BY_LATENT = ("kl_by_dim", "activity", "active")
 
 
-def _own_bound(run: Run) -> float:
-    """The bound of the run's own estimator on the test rows."""
+def _bounds(run: Run, found: xr.Dataset) -> dict[str, float]:
+    """The estimator's own bound, and how far below log p(x) of the same pair it lies."""
+    own, error = _own_bound(run)
+    gap = float(found["log_evidence_mean"]) - own
+    gap_error = math.hypot(error, float(found["log_evidence_mean_draws_se"]))
+    bounds = {"own_bound": own, "own_bound_se": error, "gap": gap, "gap_se": gap_error}
+    if "log_evidence_exact" in found:
+        exact = float(found["log_evidence_exact_mean"])
+        bounds |= {"gap_exact": exact - own, "gap_exact_se": error}
+    return bounds
+
+
+def _own_bound(run: Run) -> tuple[float, float]:
+    """The bound of the run's own estimator on the test rows, and its standard error over draws."""
     svi = SVI(run.model, run.guide, torch.optim.Adam, run.estimator)
     fields = run.data.test
     draws = len(fields["x"]) * int(getattr(run.estimator, "num_particles", 1))
-    passes = min(max(1, _OWN_DRAWS // draws), _MOST_PASSES)
+    passes = min(max(_LEAST_PASSES, _OWN_DRAWS // draws), _MOST_PASSES)
     with at_rest(run.pair, _SEED):
         few = {name: values[:2] for name, values in fields.items()}
         terms = log_terms(run.model, run.guide, few)
         full_size = None if terms.scale == 1 else round(terms.scale * terms.batch_size)
         bounds = [held_out_bound(svi, fields, full_size, seed) for seed in range(passes)]
-    return float(np.mean(bounds))
+    return float(np.mean(bounds)), float(np.std(bounds, ddof=1) / math.sqrt(passes))
 
 
 def _ms_per_step(history: xr.Dataset) -> float:

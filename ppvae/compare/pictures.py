@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -11,9 +12,10 @@ from matplotlib.figure import Figure
 from ppvae.compare.summary import groups
 from ppvae.plot import curves
 from ppvae.plot.canvas import new_figure
+from ppvae.plot.looks import looks_of
 from ppvae.plot.mosaic import draw_mosaic
 
-__all__ = ["drawn"]
+__all__ = ["drawable", "drawn"]
 
 
 def drawn(dataset: xr.Dataset, samples: Mapping[str, xr.Dataset]) -> dict[str, Figure]:
@@ -30,15 +32,19 @@ def drawn(dataset: xr.Dataset, samples: Mapping[str, xr.Dataset]) -> dict[str, F
         figures["comparison" if len(found) == 1 else f"comparison-{first}"] = _curves(
             dataset, names
         )
-    images = {n: each for n, each in samples.items() if _is_drawable(each)}
+    images = drawable(samples)
     if images:
         figures["samples"] = _samples(images)
     return figures
 
 
-def _is_drawable(drawn_of_it: xr.Dataset) -> bool:
-    shape = drawn_of_it.attrs.get("image_shape", (0,))
-    return shape[0] in (1, 3) and "x_mean" in drawn_of_it
+def drawable(samples: Mapping[str, xr.Dataset]) -> dict[str, xr.Dataset]:
+    """The samples that are images with a mean."""
+    return {
+        name: each
+        for name, each in samples.items()
+        if each.attrs.get("image_shape", (0,))[0] in (1, 3) and "x_mean" in each
+    }
 
 
 def _curves(dataset: xr.Dataset, names: list[str]) -> Figure:
@@ -48,11 +54,15 @@ def _curves(dataset: xr.Dataset, names: list[str]) -> Figure:
         {name: array.sel(estimator=name).values for name in names}
         for array in (own["step"], own["seconds"], means)
     )
-    return curves(steps, seconds, values, label="held-out log p(x), nats per datum")
+    return curves(
+        *(steps, seconds, values),
+        label="held-out log p(x), nats per datum",
+        looks=looks_of(str(name) for name in dataset["estimator"].values),
+    )
 
 
 def _samples(images: Mapping[str, xr.Dataset]) -> Figure:
-    columns = min(3, len(images))
+    columns = min(len(images), max(3, math.isqrt(len(images))))
     lines = -(-len(images) // columns)
     figure, axes = new_figure(lines, columns, size=(3.2 * columns, 3.5 * lines))
     for each in axes:

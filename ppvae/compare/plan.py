@@ -29,12 +29,14 @@ class Entry:
         recipe: makes the experiment.
         data: what it is trained and judged on.
         estimator: what is optimised; each run has a copy of its own.
+        optional: whether it is left out where the estimator refuses the pair.
     """
 
     label: str
     recipe: Recipe
     data: Data
     estimator: pyro.infer.ELBO
+    optional: bool = False
 
     def build(self, seed: int) -> Experiment:
         """The experiment with the initial weights of a seed, whatever the estimator."""
@@ -92,14 +94,16 @@ def entries(
     makers: Maker | Sequence[Maker],
     data: Data | Sequence[Data],
     estimators: Sequence[pyro.infer.ELBO] | None,
+    optional: Sequence[pyro.infer.ELBO] = (),
 ) -> list[Entry]:
-    """Every experiment under every estimator.
+    """Every experiment under every estimator, the optional ones last.
 
     Raises:
         ValueError: there is none, two are the same, or there are not as many data as experiments.
         TypeError: an estimator is not a ``pyro.infer.ELBO``.
     """
-    chosen = default_estimators() if estimators is None else list(estimators)
+    required = default_estimators() if estimators is None else list(estimators)
+    chosen = [*required, *optional]
     recipes = [_recipe(m) for m in (makers if isinstance(makers, Sequence) else [makers])]
     rows = list(data) if isinstance(data, Sequence) else [data] * len(recipes)
     if not chosen or not recipes:
@@ -112,9 +116,9 @@ def entries(
         if not isinstance(each, pyro.infer.ELBO):
             raise TypeError(f"estimators must be ELBOs; got {type(each).__name__}.")
     found = [
-        Entry(_label(recipe, each, len(recipes) > 1), recipe, rows_of_it, each)
+        Entry(_label(recipe, each, len(recipes) > 1), recipe, rows_of_it, each, i >= len(required))
         for recipe, rows_of_it in zip(recipes, rows, strict=True)
-        for each in chosen
+        for i, each in enumerate(chosen)
     ]
     labels = [each.label for each in found]
     for label in labels:

@@ -3,44 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
 from ppvae.compare.curves import read_at, rise
+from ppvae.compare.statistics import UNITS
+from ppvae.evaluate.pareto import share_above
 from ppvae.intervals import Interval, paired_interval, standard_error
-from ppvae.verdict import Outcome, verdict
+from ppvae.verdict import Outcome, unconverged, verdict
 
-__all__ = ["CONFIDENCE", "UNITS", "groups", "summarized", "verdict_on"]
+__all__ = ["CONFIDENCE", "groups", "summarized", "verdict_on"]
 
 Array = NDArray[np.float64]
 
 CONFIDENCE = 0.95
 
-# The columns of a summary, in the order of the table, with their units.
-UNITS = {
-    "own_bound": "nats per datum",
-    "elbo": "nats per datum",
-    "log_evidence": "nats per datum",
-    "log_evidence_se": "nats per datum",
-    "log_evidence_exact": "nats per datum",
-    "difference": "nats per datum",
-    "difference_low": "nats per datum",
-    "difference_high": "nats per datum",
-    "difference_at_equal_seconds": "nats per datum",
-    "difference_at_equal_seconds_low": "nats per datum",
-    "difference_at_equal_seconds_high": "nats per datum",
-    "equal_seconds": "s",
-    "kl": "nats per datum",
-    "active_units": "1",
-    "rising": "nats per datum",
-    "rising_se": "nats per datum",
-    "ms_per_step": "ms",
-    "seconds": "s",
-}
 _READINGS = ("difference", "difference_at_equal_seconds")
+_ENDS = ("", "_low", "_high")
 _UNKNOWN = Interval(math.nan, math.nan, math.nan)
 
 
@@ -66,8 +48,9 @@ def summarized(runs: xr.Dataset) -> xr.DataArray:
                 )
                 for column, each in zip(_READINGS, differences, strict=True):
                     interval = _interval(_rows(each), confidence)
-                    ends = (column, f"{column}_low", f"{column}_high")
+                    ends = [f"{column}{end}" for end in _ENDS]
                     lines[name] |= dict(zip(ends, interval, strict=True))
+        _mark_unconverged([_outcome(name, lines[name]) for name in names], lines)
     labels = [str(label) for label in runs.estimator.values]
     return xr.DataArray(
         [[lines[label].get(column, math.nan) for column in UNITS] for label in labels],
@@ -90,14 +73,24 @@ def groups(runs: xr.Dataset) -> list[list[str]]:
 
 def verdict_on(summary: xr.DataArray, names: list[str]) -> str:
     """The verdict on estimators that were run on the same data, the first of them first."""
-    outcomes = []
-    for name in names:
-        line = summary.sel(estimator=name).to_series()
-        steps, seconds = (
-            Interval(line[each], line[f"{each}_low"], line[f"{each}_high"]) for each in _READINGS
-        )
-        outcomes.append(Outcome(name, line["rising"], steps, seconds))
-    return verdict(outcomes)
+    lines = {name: summary.sel(estimator=name).to_series().to_dict() for name in names}
+    return verdict([_outcome(name, line) for name, line in lines.items()])
+
+
+def _outcome(name: str, line: Mapping[str, float]) -> Outcome:
+    ends = ([line.get(f"{each}{end}", math.nan) for end in _ENDS] for each in _READINGS)
+    steps, seconds = (Interval(*each) for each in ends)
+    return Outcome(name, line["rising"], steps, seconds)
+
+
+def _mark_unconverged(outcomes: list[Outcome], lines: dict[str, dict[str, float]]) -> None:
+    """Mark who still moved by the rule of the verdict; without intervals nobody is known to."""
+    if all(math.isnan(each.steps.low) for each in outcomes):
+        return
+    movers = unconverged(outcomes)
+    for each in outcomes:
+        if not math.isnan(each.rising):
+            lines[each.name]["unconverged"] = float(each.name in movers)
 
 
 def _levels(own: xr.Dataset) -> dict[str, float]:
@@ -114,7 +107,31 @@ def _levels(own: xr.Dataset) -> dict[str, float]:
     }
     if "log_evidence_exact" in own:
         line["log_evidence_exact"] = _mean(_rows(own.log_evidence_exact.values))
+    for name in ("gap", "gap_exact"):
+        if name in own:
+            line[name] = _mean(own[name].values)
+            line[f"{name}_se"] = _error_of_gap(own[name].values, own[f"{name}_se"].values)
+    if "khat" in own:
+        line |= _khat(_rows(own.khat.values), int(own.attrs["num_particles"]))
     return line | {n: _mean(own[n].values) for n in ("own_bound", "active_units", "ms_per_step")}
+
+
+def _error_of_gap(gaps: Array, errors: Array) -> float:
+    """The standard error of a mean over seeds, (S,), from the spread and the errors over draws.
+
+    All seeds are judged at the same draws of noise, so that seeds do not average their errors.
+    """
+    by_seed = float(gaps.var(ddof=1) / len(gaps)) if len(gaps) > 1 else 0.0
+    return math.sqrt(by_seed + float(np.square(errors).mean()))
+
+
+def _khat(values: Array, num_draws: int) -> dict[str, float]:
+    known = values[~np.isnan(values)]
+    if not known.size:
+        return {}
+    # By rank: between minus infinity and a number there is no mean.
+    middle = float(np.quantile(known, 0.5, method="lower"))
+    return {"khat": middle, "khat_above": share_above(known, num_draws)}
 
 
 def _fastest(runs: xr.Dataset) -> Array:

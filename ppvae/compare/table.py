@@ -12,14 +12,15 @@ import xarray as xr
 from rich import box
 from rich.table import Table
 
-from ppvae.compare.summary import UNITS, groups
+from ppvae.compare.statistics import UNITS
+from ppvae.compare.summary import groups
+from ppvae.evaluate.pareto import khat_threshold
 from ppvae.intervals import Interval
 
-__all__ = ["as_csv", "as_html", "caption", "rows", "tables"]
+__all__ = ["as_csv", "as_html", "caption", "columns", "rows", "tables"]
 
 Row = dict[str, str | float]
 
-_WORDS = ("experiment", "estimator", "in_pyro")
 _EQUAL_SECONDS = "difference_at_equal_seconds"
 
 
@@ -50,7 +51,12 @@ def as_csv(table: Sequence[Row]) -> str:
 
 
 def tables(table: Sequence[Row]) -> list[Table]:
-    """Two tables for a terminal: what was reached, and how."""
+    """The columns as tables for a terminal."""
+    return [_drawn(each) for each in columns(table)]
+
+
+def columns(table: Sequence[Row]) -> list[dict[str, list[str]]]:
+    """The cells of three tables by heading: what was reached, how tightly, at what cost."""
     reached = {
         "estimator": _name(table),
         "own bound": [_number(row["own_bound"]) for row in table],
@@ -60,18 +66,25 @@ def tables(table: Sequence[Row]) -> list[Table]:
         "vs first, equal steps": [_interval(row, "difference") for row in table],
         "vs first, equal seconds": [_interval(row, _EQUAL_SECONDS) for row in table],
     }
+    tight = {
+        "estimator": _name(table),
+        "gap ± s.e.": [_pair(row, "gap") for row in table],
+        "gap to exact ± s.e.": [_pair(row, "gap_exact") for row in table],
+        "k-hat": [_number(row["khat"]) for row in table],
+        "rows above": [_share(row["khat_above"]) for row in table],
+        "KL": [_number(row["kl"]) for row in table],
+        "active": [_number(row["active_units"], 1) for row in table],
+    }
     cost = {
         "estimator": _name(table),
         "in Pyro": [str(row["in_pyro"]) for row in table],
-        "KL": [_number(row["kl"]) for row in table],
-        "active": [_number(row["active_units"], 1) for row in table],
-        "last tenth ± s.e.": [_pair(row, "rising", "+") for row in table],
+        "last tenth ± s.e.": [_moved(row) for row in table],
         "ms/step": [_number(row["ms_per_step"]) for row in table],
         "seconds": [_number(row["seconds"], 1) for row in table],
     }
-    if not any(reached["exact"]):
-        del reached["exact"]
-    return [_drawn(reached), _drawn(cost)]
+    found = [reached, tight, cost]
+    # What is known of no estimator, an exact log p(x) for one, has no column.
+    return [{name: cells for name, cells in each.items() if any(cells)} for each in found]
 
 
 def caption(dataset: xr.Dataset) -> str:
@@ -90,9 +103,21 @@ def caption(dataset: xr.Dataset) -> str:
         )
     sentences += [_of_group(dataset.sel(estimator=names)) for names in groups(dataset)]
     sentences.append(
+        "gap: log p(x) of the trained pair minus the own bound, s.e. over seeds and draws; "
+        "negative where the own number lies above."
+    )
+    if "khat" in dataset:
+        threshold = khat_threshold(int(attrs["num_particles"]))
+        sentences.append(
+            "k-hat: shape of the tail of the weights, median over seeds and test rows; rows above: "
+            f"share of them above {threshold:.2f}, where log p(x) is not to be trusted."
+        )
+    sentences.append(
         "KL: summed over the code; active: its coordinates whose mean moves with x; "
         "last tenth: how much the curve rose in it."
     )
+    if (dataset["summary"].sel(statistic="unconverged") == 1).any():
+        sentences.append("*: not converged, it moved by more than the differences at stake.")
     return " ".join(sentences)
 
 
@@ -147,7 +172,16 @@ def _interval(row: Row, name: str) -> str:
 
 def _pair(row: Row, name: str, sign: str = "") -> str:
     value, error = float(row[name]), float(row[f"{name}_se"])
-    return f"{value:{sign}.2f} ± {error:.2f}"
+    return "" if math.isnan(value) else f"{value:{sign}.2f} ± {error:.2f}"
+
+
+def _moved(row: Row) -> str:
+    """How much the curve rose at the end, with a mark where the verdict calls it unconverged."""
+    return f"{_pair(row, 'rising', '+')}{'*' if row['unconverged'] == 1 else ''}"
+
+
+def _share(value: str | float) -> str:
+    return "" if _is_nan(value) else f"{value:.0%}"
 
 
 def _number(value: str | float, digits: int = 2) -> str:

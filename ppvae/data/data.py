@@ -144,7 +144,7 @@ class Data:
 
     def _row(self) -> str:
         if self.image_shape is None:
-            return f"{self.data_dim} values"
+            return f"{self.data_dim} value{'s' if self.data_dim > 1 else ''}"
         channels, height, width = self.image_shape
         kind = "binary" if self.binarize == "fixed" else _CHANNELS.get(channels)
         size = f"{height}x{width}"

@@ -8,6 +8,12 @@ from ppvae.data.binarized_mnist import read_binarized_mnist
 from ppvae.data.digits import read_digits
 from ppvae.data.fields import Raw
 from ppvae.data.mnist import read_mnist
+from ppvae.data.simulated import (
+    simulate_clusters,
+    simulate_gaussian_toy,
+    simulate_layers,
+    simulate_squares,
+)
 
 __all__ = ["BUILT_IN", "NAMES", "BuiltIn"]
 
@@ -44,6 +50,26 @@ BUILT_IN = {
         "the fixed binarisation of MNIST, 28x28 bits, no labels (files to be put in place)",
         read_binarized_mnist,
         binarize=("fixed",),
+    ),
+    "gaussian_toy": BuiltIn(
+        "1536 rows of 20 values, simulated: x ~ N(z, I), z ~ N(mu, I), mu ~ N(0, I)",
+        lambda data_dir: simulate_gaussian_toy(),
+        binarize=("none",),
+    ),
+    "clusters": BuiltIn(
+        "12000 values, simulated: x ~ N(10 y, 5^2), label y of 0 to 19 in proportion to 5 + y",
+        lambda data_dir: simulate_clusters(),
+        binarize=("none",),
+    ),
+    "squares": BuiltIn(
+        "1536 values, simulated: x ~ N(z^2, 0.5^2), z ~ N(0, 1)",
+        lambda data_dir: simulate_squares(),
+        binarize=("none",),
+    ),
+    "layers": BuiltIn(
+        "1536 values, simulated: x ~ N(z1, 0.5^2), z1 ~ N(2 tanh(z2), 0.5^2), z2 ~ N(0, 1)",
+        lambda data_dir: simulate_layers(),
+        binarize=("none",),
     ),
 }
 

@@ -32,6 +32,12 @@ class FixedStream:
         words = np.asarray(self._words.random_raw(int(np.prod(shape))))
         return (words >> np.uint64(40)).astype(np.float32).reshape(shape) * np.float32(2**-24)
 
+    def normal(self, *shape: int) -> NDArray[np.float64]:
+        """Standard normal draws, the quantiles of uniform ones, at most 5.5 from 0."""
+        # Half a step up, so that no draw is the quantile of 0, which is infinite.
+        level = torch.from_numpy(self.uniform(*shape)).double() + 2.0**-25
+        return torch.special.ndtri(level).numpy()
+
     def permutation(self, size: int) -> NDArray[np.int64]:
         """The numbers 0 to size - 1 in random order, (size,)."""
         return np.argsort(np.asarray(self._words.random_raw(size)), kind="stable").astype(np.int64)

@@ -11,7 +11,7 @@ from pyro.infer.enum import get_importance_trace
 from torch import Tensor, nn
 
 from ppvae.draws import drawn_terms
-from ppvae.pair import Pair
+from ppvae.pair import Batch, Pair
 from ppvae.schedules import Schedule
 from ppvae.scope import Program
 from ppvae.terms import LogTerms
@@ -75,10 +75,35 @@ class Estimator(pyro.infer.ELBO, nn.Module):
         for schedule in self.schedules:
             schedule.begin(steps)
 
+    def prepare(self, pair: Pair, batch: Batch, num_rows: int) -> None:
+        """Make room for what has the shape of sites or data: called once, before a run.
+
+        Args:
+            pair: model and guide.
+            batch: rows like those of the run.
+            num_rows: N; the field "index" of the data stays below it.
+        """
+
     def unfinished(self) -> str | None:
         """What a run that has ended says of a schedule that has not; None if there is none."""
         said = [schedule.unfinished() for schedule in self.schedules]
         return next((text for text in said if text), None)
+
+    def target(self, role: str) -> str:
+        """What the gradient of a program's parameters is meant to be that of, in a few words.
+
+        Equal words mean the same gradient, up to ``biased_for``; "ELBO", "log p(x)" and
+        "inclusive KL" (lowered, not raised) are those that :func:`ppvae.gradients` knows exactly
+        where an experiment does.
+
+        Args:
+            role: "model" or "guide".
+        """
+        return f"own: {type(self).__name__}({self.extra_repr() or self.num_particles})"
+
+    def biased_for(self) -> str | None:
+        """What its mean gradient is that of, in words, if not of its bound; None if it is."""
+        return None
 
     def figures(self) -> dict[str, Tensor]:
         """Numbers that change while training, by name, each (): a run's history holds them."""
@@ -117,7 +142,7 @@ class Estimator(pyro.infer.ELBO, nn.Module):
         if self.training and torch.is_grad_enabled():
             with torch.no_grad():
                 self.observe(terms)
-        return -terms.scale * (bound.detach() + target - target.detach()).sum()
+        return -terms.scale * (bound.detach() + (target - target.detach())).sum()
 
     def loss(self, model: Program, guide: Program, *args: Any, **kwargs: Any) -> float:
         """Minus the N/B-scaled sum of the bound in nats, as Pyro's SVI asks for it."""
@@ -138,9 +163,11 @@ class Estimator(pyro.infer.ELBO, nn.Module):
 def refuse_scored(estimator: Estimator, terms: LogTerms) -> None:
     """Refuse sites whose gradient the reparameterized estimators would silently leave out."""
     if terms.scored:
+        # Only where an estimator takes a gradient of another kind is that a way out.
+        scores = ", or a gradient that scores the others (ScoreFunction, VIMCO)"
         raise ValueError(
-            f"{type(estimator).__name__} needs reparameterized or enumerated sites, or a gradient "
-            f"that scores the others (ScoreFunction, VIMCO); got {terms.scored[0]!r} "
+            f"{type(estimator).__name__} needs reparameterized or enumerated sites"
+            f"{scores if hasattr(estimator, 'gradient') else ''}; got {terms.scored[0]!r} "
             "(a discrete one is enumerated if marked infer={'enumerate': 'parallel'})."
         )
 

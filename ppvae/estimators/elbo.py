@@ -34,6 +34,7 @@ class ELBO(OfWeights):
     """
 
     bound_kind = "lower"
+    averages = True
 
     def __init__(
         self,
@@ -58,6 +59,19 @@ class ELBO(OfWeights):
         """What is averaged under q, (C, ..., K, B)."""
         return terms.log_weight_with_kl if self.analytic_kl else terms.log_weight
 
+    def addends(self, terms: LogTerms) -> dict[tuple[str, str], Tensor]:
+        """What is averaged under q, by kind and site, (C, ..., K, B) nats each."""
+        closed = terms.kl if self.analytic_kl else {}
+        left = {n: -term for n, term in terms.posterior.items() if n not in closed}
+        parts = {("posterior", name): term for name, term in left.items()}
+        parts |= {("kl", name): -term for name, term in closed.items()}
+        if not set(terms.enumerated) <= set(terms.posterior):
+            # Labels that the model alone has are summed out of all its sites together.
+            return parts | {("joint", ""): self.weights(terms) - sum(parts.values())}
+        parts |= {("likelihood", name): term for name, term in terms.likelihood.items()}
+        prior = {n: term for n, term in terms.prior.items() if n not in closed}
+        return parts | {("prior", name): term for name, term in prior.items()}
+
     def slopes(self, log_weight: Tensor) -> Tensor:
         """1 / K, (..., K, B)."""
         return torch.full_like(log_weight, 1.0 / log_weight.shape[-2])
@@ -65,6 +79,10 @@ class ELBO(OfWeights):
     def curvatures(self, log_weight: Tensor) -> Tensor:
         """Zero, (..., K, B)."""
         return torch.zeros_like(log_weight)
+
+    def target(self, role: str) -> str:
+        """The ELBO, whatever K."""
+        return "ELBO"
 
     def extra_repr(self) -> str:
         """The settings, as they were given."""

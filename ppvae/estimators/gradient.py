@@ -13,9 +13,15 @@ __all__ = ["BoundOfWeights", "Gradient", "Reparameterized"]
 
 
 class BoundOfWeights(Estimator):
-    """What a gradient estimator can ask of a bound: see :class:`ppvae.estimators.OfWeights`."""
+    """What a gradient estimator can ask of a bound: see :class:`ppvae.estimators.OfWeights`.
+
+    Attributes:
+        averages: whether the bound is a mean over the draws, as the ELBO is; it then gives
+            ``addends``.
+    """
 
     expected: bool
+    averages: bool = False
 
     @abstractmethod
     def of_weights(self, log_weight: Tensor) -> Tensor:
@@ -31,24 +37,39 @@ class BoundOfWeights(Estimator):
 
     @abstractmethod
     def slopes(self, log_weight: Tensor) -> Tensor:
-        """dF / d log w_k at given log-weights, (..., K, B), without a gradient of its own."""
+        """DF / d log w_k at given log-weights, (..., K, B), without a gradient of its own."""
 
     @abstractmethod
     def curvatures(self, log_weight: Tensor) -> Tensor:
         """d^2F / d(log w_k)^2 at given log-weights, (..., K, B), without a gradient of its own."""
+
+    def addends(self, terms: LogTerms) -> dict[tuple[str, str], Tensor]:
+        """What a bound that averages is the mean of, by kind and site, (C, ..., K, B) nats each.
+
+        Kinds are "likelihood", "prior", "posterior" (with a minus), "kl" (with a minus) and
+        "joint", of all sites of the model together.
+        """
+        raise NotImplementedError
 
 
 class Gradient(nn.Module):
     """A gradient estimator for any bound that is a function of the log-weights.
 
     One's own gives ``surrogate``, and ``observe`` where it learns from what it sees, a baseline
-    for one.
-
-    Attributes:
-        unbiased: whether its expectation is the gradient of the expected bound.
+    for one; ``accept`` where it cannot serve every bound, ``biased_for`` where its expectation is
+    not always the gradient of the expected bound.
     """
 
-    unbiased: bool = True
+    def accept(self, estimator: BoundOfWeights) -> None:
+        """Refuse, when an estimator is made, the one whose gradient this cannot give.
+
+        Raises:
+            ValueError: it cannot.
+        """
+
+    def biased_for(self, estimator: BoundOfWeights) -> str | None:
+        """What it estimates instead of the gradient of the expected bound; None if that is it."""
+        return None
 
     @abstractmethod
     def surrogate(self, estimator: BoundOfWeights, terms: LogTerms) -> Tensor:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ppvae.estimators.of_weights import OfWeights
 
-__all__ = ["IWAE"]
+__all__ = ["IWAE", "target_of_draws"]
 
 
 class IWAE(OfWeights):
@@ -39,6 +39,10 @@ class IWAE(OfWeights):
         """Log of the mean weight: (..., K, B) to (..., B)."""
         return log_weight.logsumexp(-2) - math.log(log_weight.shape[-2])
 
+    def target(self, role: str) -> str:
+        """L_K, which is the ELBO for K = 1."""
+        return target_of_draws(self.num_particles, self.expected)
+
     def slopes(self, log_weight: Tensor) -> Tensor:
         """The normalized weights, (..., K, B)."""
         return log_weight.detach().softmax(-2)
@@ -47,3 +51,10 @@ class IWAE(OfWeights):
         """V - v^2 of the normalized weights v, (..., K, B)."""
         normalized = log_weight.detach().softmax(-2)
         return normalized - normalized.square()
+
+
+def target_of_draws(num_particles: int, expected: bool = False) -> str:
+    """What estimators of L_K's gradient call it, so that they are held against each other."""
+    if num_particles == 1:
+        return "ELBO"
+    return f"L_{num_particles}" + (", labels outside" if expected else "")

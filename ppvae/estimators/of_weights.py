@@ -7,6 +7,7 @@ from abc import abstractmethod
 import torch
 from torch import Tensor
 
+from ppvae.dependencies import dependencies
 from ppvae.estimators.base import per_datum, weights_of_draws
 from ppvae.estimators.gradient import BoundOfWeights, Gradient, Reparameterized
 from ppvae.terms import LogTerms
@@ -31,7 +32,7 @@ class OfWeights(BoundOfWeights):
         expected: whether enumerated labels are summed outside of the bound, under q(y|x).
 
     Raises:
-        ValueError: num_particles is below 1.
+        ValueError: num_particles is below 1, or the gradient part does not serve this bound.
         TypeError: gradient is no Gradient.
     """
 
@@ -43,6 +44,7 @@ class OfWeights(BoundOfWeights):
             raise TypeError(f"gradient must be a Gradient; got {type(gradient).__name__}.")
         self.gradient = Reparameterized() if gradient is None else gradient
         self.expected = expected
+        self.gradient.accept(self)
 
     @abstractmethod
     def of_weights(self, log_weight: Tensor) -> Tensor:
@@ -66,7 +68,7 @@ class OfWeights(BoundOfWeights):
 
         Raises:
             ValueError: what :func:`weights_of_draws` refuses; or, with ``expected``, a latent site
-                outside of the data plate.
+                outside of the data plate, or a q(y|x) that depends on a draw.
         """
         if not (self.expected and terms.enumerated):
             return weights_of_draws(self, terms)
@@ -75,7 +77,8 @@ class OfWeights(BoundOfWeights):
                 f"{type(self).__name__}(expected=True) must have all latent sites in the data "
                 "plate; got one outside of it."
             )
-        return terms.log_weight
+        refuse_labels_of_draws(self, terms)
+        return terms.possible(terms.log_weight)
 
     def summed(self, terms: LogTerms, values: Tensor) -> Tensor:
         """A function of the weights of each datum, (C, ..., B), summed over labels, (B,)."""
@@ -104,11 +107,32 @@ class OfWeights(BoundOfWeights):
             ]
         return torch.stack(each, -2)
 
+    def biased_for(self) -> str | None:
+        """What its mean gradient is that of, in words, if not of its bound; None if it is."""
+        return self.gradient.biased_for(self)
+
     @property
     def follows_its_bound(self) -> bool:
         """Whether the gradient is that of the reported number itself."""
-        return isinstance(self.gradient, Reparameterized)
+        own = type(self).surrogate is not OfWeights.surrogate
+        return not own and isinstance(self.gradient, Reparameterized)
 
     def extra_repr(self) -> str:
         """The settings, as they were given."""
         return f"num_particles={self.num_particles}" + (", expected=True" if self.expected else "")
+
+
+def refuse_labels_of_draws(estimator: OfWeights, terms: LogTerms) -> None:
+    """Refuse labels whose probabilities differ from draw to draw: no sum over them is the bound's.
+
+    Raises:
+        ValueError: the guide's q(y|x) of an enumerated site depends on a drawn one.
+    """
+    labels = [name for name in terms.enumerated if name in terms.posterior]
+    for name in labels:
+        drawn = sorted(dependencies(terms).guide[name] - {*labels})
+        if drawn:
+            raise ValueError(
+                f"{type(estimator).__name__}(expected=True) must have labels that do not depend on "
+                f"a drawn site; got {name!r}, which depends on {drawn[0]!r}."
+            )

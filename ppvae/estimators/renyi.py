@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import math
 
-from torch import Tensor
-
 from ppvae.estimators.gradient import Gradient
-from ppvae.estimators.of_weights import OfWeights
+from ppvae.estimators.means import PowerMean
+from ppvae.estimators.of_means import OfMeans
 
 __all__ = ["Renyi"]
 
 
-class Renyi(OfWeights):
+class Renyi(OfMeans):
     r"""Variational Renyi bound of order alpha from K draws.
 
     .. math:: \frac{1}{1 - \alpha} \log \frac{1}{K} \sum_k w_k^{1 - \alpha}, \quad
@@ -42,26 +41,12 @@ class Renyi(OfWeights):
         gradient: Gradient | None = None,
         expected: bool = False,
     ) -> None:
-        super().__init__(num_particles, gradient=gradient, expected=expected)
         if alpha == 1 or not math.isfinite(alpha):
             raise ValueError(f"alpha must be finite and not 1, which is the ELBO; got {alpha}.")
+        means = PowerMean(1.0 - float(alpha))
+        super().__init__(means, num_particles, gradient=gradient, expected=expected)
         self.alpha = float(alpha)
         self.bound_kind = "lower" if alpha >= 0 else "none"
-
-    def of_weights(self, log_weight: Tensor) -> Tensor:
-        """Log of the power mean of the weights: (..., K, B) to (..., B)."""
-        power = 1.0 - self.alpha
-        log_mean = (power * log_weight).logsumexp(-2) - math.log(log_weight.shape[-2])
-        return log_mean / power
-
-    def slopes(self, log_weight: Tensor) -> Tensor:
-        """The normalized powers of the weights, (..., K, B)."""
-        return ((1.0 - self.alpha) * log_weight.detach()).softmax(-2)
-
-    def curvatures(self, log_weight: Tensor) -> Tensor:
-        """(1 - alpha) (v - v^2) of the normalized powers v, (..., K, B)."""
-        normalized = self.slopes(log_weight)
-        return (1.0 - self.alpha) * (normalized - normalized.square())
 
     def extra_repr(self) -> str:
         """The settings, as they were given."""

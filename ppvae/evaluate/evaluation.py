@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 import xarray as xr
-from numpy.typing import NDArray
 from torch import Tensor
 
-from ppvae.evaluate.coordinates import ACTIVE, Coordinate, activity, labels_of
+from ppvae.evaluate.described import add_coordinates, add_share_above, by_row, joined
 from ppvae.evaluate.held_out import HeldOut, held_out
-from ppvae.evaluate.scoring import FLOATS, Scored, look, pieces, refuse_wrong, scored
+from ppvae.evaluate.scoring import FLOATS, look, pieces, refuse_wrong, scored
 from ppvae.experiment import Experiment
 from ppvae.named import name_of
 from ppvae.pair import Batch, Pair
@@ -24,17 +23,6 @@ __all__ = ["evaluate"]
 
 # Rows on which a pair is looked at before it is judged.
 _FEW = 64
-
-_WORDS = {
-    "log_evidence": "estimate of log p(x) from K draws, a lower bound in expectation",
-    "log_evidence_exact": "log p(x), exact",
-    "elbo": "evidence lower bound",
-    "reconstruction": "E_q[log p(x|z)]",
-    "kl": "KL(q(z|x) || p(z))",
-    "ess": "effective sample size of the K weights",
-    "bits_per_dim": "-log_evidence / (P ln 2)",
-}
-_UNITS = {"ess": "draws", "bits_per_dim": "bits per value of x"}
 
 
 def evaluate(
@@ -69,6 +57,9 @@ def evaluate(
         - ``log_evidence``, log p(x) estimated by the importance-weighted bound of K draws, with
           ``log_evidence_se`` (:func:`ppvae.evaluate.evidence.estimate_evidence`) and ``ess``, how
           many equal weights would be as good as the K.
+        - ``khat``, the shape of the tail of the K weights
+          (:func:`ppvae.evaluate.pareto.pareto_khat`), and ``khat_share_above``, the share of rows
+          in which it is above its threshold: there the estimate is not to be trusted.
         - ``elbo``, the mean log-weight; ``reconstruction``, E_q[log p(x|z)]; ``kl``, which is
           closed where ``attrs["kl"]`` says so, and then differs from reconstruction - elbo by the
           noise of the draws. Each has its standard error over the draws, ``elbo_se``, ...
@@ -108,7 +99,7 @@ def evaluate(
             if exact is not None and known.has_evidence:
                 part.values["log_evidence_exact"] = _exact(exact, batch)
             parts.append(part)
-    values = _joined(parts)
+    values = joined(parts)
     if known.has_bits:
         num_values = rows.num_values(pair.model)
         bits = -values["log_evidence"] / math.log(2)
@@ -116,8 +107,9 @@ def evaluate(
         values["bits_per_dim"] = np.divide(
             bits, num_values, out=np.full(len(rows), math.nan), where=num_values > 0
         )
-    found = _dataset(values, rows)
-    notes = [*known.notes, *_add_coordinates(found, parts, known.has_evidence)]
+    found = by_row(values, rows.row)
+    notes = [*known.notes, *add_coordinates(found, parts, known.has_evidence)]
+    notes += add_share_above(found, num_particles)
     attrs = {"num_particles": num_particles, "seed": seed, "chunk": at_once, **rows.attrs}
     return found.assign_attrs(attrs, **_names(run), kl=known.kl, note=" ".join(notes))
 
@@ -172,77 +164,3 @@ def _names(run: Any) -> dict[str, str]:
         "experiment": "" if recipe is None else recipe.name,
         "estimator": name_of(experiment.estimator),
     }
-
-
-def _joined(parts: list[Scored]) -> dict[str, NDArray[np.float64]]:
-    names = parts[0].values
-    return {n: torch.cat([part.values[n] for part in parts]).cpu().numpy() for n in names}
-
-
-def _dataset(values: dict[str, NDArray[np.float64]], rows: HeldOut) -> xr.Dataset:
-    found = xr.Dataset(coords={"row": ("row", rows.row)})
-    for name, of_rows in values.items():
-        kind = name.removesuffix("_se")
-        error = "standard error over draws of " if kind != name else ""
-        words = {"units": _UNITS.get(kind, "nats"), "long_name": error + _WORDS[kind]}
-        found[name] = ("row", of_rows, words)
-        if error or name == "ess":
-            continue
-        for suffix, mean in _means(of_rows, values.get(f"{name}_se")).items():
-            found[f"{name}_{suffix}"] = ((), mean, {"units": words["units"]})
-    return found
-
-
-def _means(
-    of_rows: NDArray[np.float64], errors: NDArray[np.float64] | None
-) -> dict[str, np.float64]:
-    """Mean over rows, its standard error, and the part of the draws in that."""
-    known = of_rows[~np.isnan(of_rows)]
-    size = len(known)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        spread = known.std(ddof=1) if size > 1 else np.float64(math.nan)
-        means = {"mean": known.sum() / size, "mean_se": spread / np.sqrt(size)}
-        if errors is not None:
-            means["mean_draws_se"] = np.sqrt(np.square(errors).sum()) / size
-    return means
-
-
-def _add_coordinates(found: xr.Dataset, parts: list[Scored], has_kl: bool) -> list[str]:
-    """Add what is known by coordinate; return why anything of it is left out."""
-    sites = {
-        name: _stacked([part.coordinates[name] for part in parts]) for name in parts[0].coordinates
-    }
-    if not sites:
-        return []
-    notes = []
-    found["latent"] = [label for name, site in sites.items() for label in labels_of(name, site)]
-    if has_kl:
-        without = [name for name, site in sites.items() if site.kl is None]
-        if without:
-            where = " and ".join(without)
-            notes.append(
-                f"kl_by_dim is left out at {where}: q and p have no closed KL by coordinate there."
-            )
-        by_dim = [_mean_kl(site) for site in sites.values()]
-        found["kl_by_dim"] = ("latent", np.concatenate(by_dim), {"units": "nats"})
-    spread = np.concatenate([activity(s.loc, s.noise).cpu().numpy() for s in sites.values()])
-    if np.isnan(spread).any():
-        return [*notes, "active is left out: it needs at least 2 rows and 2 draws."]
-    found["activity"] = ("latent", spread, {"long_name": "variance over rows of E_q[z|x]"})
-    found["active"] = ("latent", spread > ACTIVE, {"long_name": f"activity above {ACTIVE}"})
-    return notes
-
-
-def _stacked(parts: list[Coordinate]) -> Coordinate:
-    kl = [part.kl for part in parts if part.kl is not None]
-    return Coordinate(
-        torch.cat([part.loc for part in parts]),
-        torch.cat([part.noise for part in parts]),
-        torch.cat(kl) if len(kl) == len(parts) else None,
-    )
-
-
-def _mean_kl(site: Coordinate) -> NDArray[np.float64]:
-    if site.kl is None:
-        return np.full(site.loc.shape[-1], math.nan)
-    return site.kl.mean(0).cpu().numpy()

@@ -18,7 +18,7 @@ from ppvae.means import is_discrete
 from ppvae.terms import LogTerms
 from ppvae.tracing import Traces
 
-__all__ = ["Quantities", "closed_kl", "quantities_of", "scores"]
+__all__ = ["Quantities", "closed_kl", "no_evidence", "quantities_of", "scores"]
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def quantities_of(traces: Traces, terms: LogTerms) -> Quantities:
             "evaluate needs log-densities as they are; "
             f"got a poutine.scale on {terms.rescaled[0]!r}."
         )
-    reason = _no_evidence(traces, terms)
+    reason = no_evidence(traces, terms)
     notes = [f"log_evidence, elbo and kl are left out: {reason}."] if reason else []
     no_bits = reason or _no_bits(traces[0], terms)
     if no_bits and not reason:
@@ -99,7 +99,8 @@ def _outside(guide: Trace, terms: LogTerms) -> str:
     return next((name for name in sites if not guide.nodes[name]["is_observed"]), "")
 
 
-def _no_evidence(traces: Traces, terms: LogTerms) -> str:
+def no_evidence(traces: Traces, terms: LogTerms) -> str:
+    """Why there is no p(x), or no density q(z|x) to estimate it with; empty if there are both."""
     model, guide = traces
     for name in terms.prior:
         if isinstance(_base(model.nodes[name]["fn"]), Flat | dist.ImproperUniform):

@@ -35,6 +35,8 @@ def summary(found: xr.Dataset) -> str:
     if "ess" in found:
         middle = float(found["ess"].median())
         lines.append(f"{'effective draws':<17}{middle:10.1f} of {draws} in the median row")
+    if "khat" in found:
+        lines.append(_khat(found))
     if "active" in found:
         active, units = int(found["active"].sum()), found.sizes["latent"]
         lines.append(f"{'active units':<17}{active:10d} of {units}  (variance of E_q[z|x] > 0.01)")
@@ -59,6 +61,19 @@ def _line(
     mean, error = _number(found, f"{name}_mean"), _number(found, f"{name}_mean_se")
     text = f"{label:<17}{mean:10.{digits}f} ± {error:.{digits}f} {unit}"
     return f"{text}  ({note})" if note else text
+
+
+def _khat(found: xr.Dataset) -> str:
+    """The middle of k-hat over rows, and in how many the weights are not to be trusted."""
+    known = found["khat"].dropna("row")
+    if not len(known):
+        return f"{'Pareto k-hat':<17}{'-':>10} (the weights of a row have few different values)"
+    above = found["khat_share_above"]
+    return (
+        f"{'Pareto k-hat':<17}{float(known.median()):10.2f} in the median row; above "
+        f"{above.attrs['threshold']:.2f}, where log p(x) is not to be trusted, in "
+        f"{float(above) * len(known):.0f} rows"
+    )
 
 
 def _gap(found: xr.Dataset) -> str:

@@ -13,6 +13,7 @@ from torch import Tensor
 from ppvae.check import enumerated_dims, site_problems
 from ppvae.evaluate.coordinates import Coordinate, Coordinates
 from ppvae.evaluate.evidence import estimate_evidence, mean_over_draws
+from ppvae.evaluate.pareto import LEAST_DRAWS, pareto_khat
 from ppvae.evaluate.quantities import Quantities, quantities_of, scores
 from ppvae.pair import Batch, Pair
 from ppvae.terms import LogTerms
@@ -154,6 +155,8 @@ def _averaged(found: dict[str, Tensor]) -> dict[str, Tensor]:
         if name == "log_weight":
             evidence = estimate_evidence(draws)
             values["log_evidence"], values["log_evidence_se"], values["ess"] = evidence
+            if len(draws) >= LEAST_DRAWS:
+                values["khat"] = pareto_khat(draws)
         else:
             values[name], values[f"{name}_se"] = mean_over_draws(draws)
     return values

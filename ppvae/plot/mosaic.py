@@ -11,18 +11,23 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-__all__ = ["draw_lines", "draw_mosaic"]
+__all__ = ["draw_lines", "draw_mosaic", "shades"]
 
 Floats = NDArray[np.floating[Any]]
 
 
 def draw_mosaic(
-    axes: Axes, x: Floats, image_shape: Sequence[int]
+    axes: Axes,
+    x: Floats,
+    image_shape: Sequence[int],
+    *,
+    limits: tuple[float, float] | None = None,
 ) -> tuple[list[float], list[float]]:
     """Draw images (R, C, P) in R lines of C; return where the middles of lines and columns are.
 
     Grey images are drawn from 0, black, to 1, white; where values lie outside, from the least to
-    the greatest, with a bar that says so. NaN stays white. Colours beyond 0 and 1 are cut off.
+    the greatest, with a bar that says so; or between the limits that are given, without a bar.
+    NaN stays white. Colours beyond 0 and 1 are cut off.
 
     Raises:
         ValueError: image_shape is not (C, H, W) with C 1 or 3 and C H W = P.
@@ -42,7 +47,7 @@ def draw_mosaic(
     if channels == 3:
         axes.imshow(np.nan_to_num(picture.clip(0, 1), nan=1.0))
     else:
-        _draw_grey(axes, picture[..., 0])
+        _draw_grey(axes, picture[..., 0], limits)
     axes.set(xticks=[], yticks=[])
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
@@ -71,14 +76,18 @@ def draw_lines(
         axes.legend(title=legend, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
 
 
-def _draw_grey(axes: Axes, picture: Floats) -> None:
-    least, greatest = float(np.nanmin(picture)), float(np.nanmax(picture))
-    in_unit = least >= 0 and greatest <= 1
+def _draw_grey(axes: Axes, picture: Floats, given: tuple[float, float] | None) -> None:
+    least, greatest = limits = given or shades(picture)
     grey = colormaps["gray"].with_extremes(bad="white")
-    limits = (0.0, 1.0) if in_unit else (least, greatest)
-    drawn = axes.imshow(picture, cmap=grey, vmin=limits[0], vmax=limits[1], interpolation="none")
-    if not in_unit and axes.figure is not None:
+    drawn = axes.imshow(picture, cmap=grey, vmin=least, vmax=greatest, interpolation="none")
+    if given is None and limits != (0.0, 1.0) and axes.figure is not None:
         axes.figure.colorbar(drawn, ax=axes, label="value of x", shrink=0.7)
+
+
+def shades(x: Floats) -> tuple[float, float]:
+    """What is drawn black and what white: 0 and 1, or the ends of values that lie outside."""
+    least, greatest = float(np.nanmin(x)), float(np.nanmax(x))
+    return (0.0, 1.0) if least >= 0 and greatest <= 1 else (least, greatest)
 
 
 def _middles(count: int, side: int) -> list[float]:

@@ -1,0 +1,166 @@
+"""Do tighter bounds give better gradients? The Gaussian toy of Rainforth et al., against the truth.
+
+    python benchmarks/snr.py
+
+Prints, each with its standard error and the truth beside it:
+
+- at the best parameters and near them, the gap of the ELBO and the limit of K (log p(x) - L_K),
+  where the mean weight over p(x), less 1, is a control variate with mean zero;
+- the slopes of log SNR against log K, near the best parameters.
+
+Writes snr.png, and snr.nc with all of it, into --out.
+
+Source: Rainforth et al. (2018), arXiv:1802.04537; Tucker et al. (2019), arXiv:1810.04152.
+"""
+
+import argparse
+import math
+import sys
+import time
+from pathlib import Path
+
+import torch
+import xarray as xr
+
+import ppvae
+from ppvae import IWAE, Experiment
+from ppvae.bench.slopes import log_slope
+from ppvae.data import load
+from ppvae.estimators.gradients import DoublyReparameterized
+from ppvae.exact import ExactGaussian
+from ppvae.experiment import build, find_recipe
+from ppvae.netcdf import save_dataset
+from ppvae.plot.draws import ByDraws, against_draws
+from ppvae.threads import cpu_threads
+
+PERTURBATION = 0.01
+# Gradients for each K: few where one takes long, enough for slopes known to 0.03.
+DREG = {1: 1000, 4: 500, 16: 200, 64: 100, 256: 50, 1024: 20}
+PLAIN = {1: 1000, 4: 500, 16: 300, 64: 300, 256: 300}
+# Draws of all rows for each K of the bound.
+BOUNDS = {64: 400, 1024: 25}
+# Line of the picture, block, least and greatest K of the fit, the slope it must have.
+SLOPES = (
+    ("model", "model", "iwae+dreg", 16, 1024, 0.5),
+    ("guide, DReG", "guide", "iwae+dreg", 16, 1024, 0.5),
+    ("guide, IWAE", "guide", "iwae", 16, 256, -0.5),
+)
+
+
+def toy(perturbation: float, seed: int) -> tuple[Experiment, torch.Tensor]:
+    """The pair and its 1024 rows."""
+    recipe = find_recipe("gaussian-toy")
+    data = load(recipe.data)
+    experiment = build(recipe, data, seed=seed, perturbation=perturbation)
+    return experiment, data.train["x"]
+
+
+def bounds(perturbation: float, seed: int) -> list[tuple[str, float, float, float]]:
+    """Quantity, estimate, standard error and truth, in nats per datum."""
+    experiment, x = toy(perturbation, seed)
+    x = x.double()
+    model, guide = experiment.model.double(), experiment.guide.double()
+    exact = ExactGaussian(model.log_evidence, model.posterior, guide.distribution)
+    torch.manual_seed(seed)
+    found = []
+    with torch.no_grad():
+        log_evidence = experiment.log_evidence(x)
+        gap, limit = exact.gap(x).mean(), exact.iwae_limit(x).mean()
+        for draws, repeats in BOUNDS.items():
+            gaps, scaled = [], []
+            for _ in range(repeats):
+                terms = ppvae.log_terms(model, guide, x, num_particles=draws)
+                ratio = terms.log_weight - log_evidence
+                mean = ratio.logsumexp(0) - math.log(draws)
+                gaps.append(-ratio.mean())
+                scaled.append(draws * (mean.expm1() - mean).mean())
+            if draws == min(BOUNDS):
+                found.append(("log p - ELBO", *mean_and_error(gaps), float(gap)))
+            found.append((f"K (log p - L_K), K = {draws}", *mean_and_error(scaled), float(limit)))
+    return found
+
+
+def mean_and_error(values: list[torch.Tensor]) -> tuple[float, float]:
+    """The mean of independent values, and its standard error."""
+    each = torch.stack(values)
+    return float(each.mean()), float(each.std()) / math.sqrt(len(each))
+
+
+def ratios(seed: int) -> dict[str, xr.Dataset]:
+    """The bench at each K, by the name of the estimator's family."""
+    experiment, x = toy(PERTURBATION, seed)
+    families = {
+        "iwae": (PLAIN, lambda k: IWAE(k)),
+        "iwae+dreg": (DREG, lambda k: IWAE(k, gradient=DoublyReparameterized())),
+    }
+    return {
+        family: xr.concat(
+            [
+                ppvae.gradients(experiment, x, [make(k)], number, seed=seed, num_timed=0)
+                for k, number in numbers.items()
+            ],
+            "estimator",
+        )
+        for family, (numbers, make) in families.items()
+    }
+
+
+def lines(found: dict[str, xr.Dataset]) -> dict[str, xr.Dataset]:
+    """The bench by line of the picture."""
+    return {name: found[family].sel(block=block) for name, block, family, *_ in SLOPES}
+
+
+def slopes(found: dict[str, xr.Dataset]) -> list[tuple[str, float, float, float]]:
+    """Quantity, estimate, standard error and truth."""
+    rows = []
+    for (name, _, _, low, high, truth), line in zip(SLOPES, lines(found).values(), strict=True):
+        kept = line.isel(estimator=((line["draws"] >= low) & (line["draws"] <= high)).values)
+        slope, error = log_slope(kept["draws"], kept["snr"], kept["snr_se"])
+        rows.append((f"slope of log SNR, {name}, K = {low} to {high}", slope, error, truth))
+    return rows
+
+
+def print_rows(title: str, rows: list[tuple[str, float, float, float]]) -> None:
+    """Print quantities with the truth beside them."""
+    print(f"\n{title}\n{'':46}{'estimate':>10}{'s.e.':>9}{'truth':>9}")
+    for name, value, error, truth in rows:
+        print(f"{name:46}{value:10.4f}{error:9.4f}{truth:9.4f}", flush=True)
+
+
+def draw(found: dict[str, xr.Dataset], path: Path) -> None:
+    """Draw the signal-to-noise ratios against K."""
+    by_name = {
+        name: ByDraws(
+            line["draws"].values.astype(float),
+            line["snr"].values,
+            (line["snr"] - line["snr_se"]).values,
+            (line["snr"] + line["snr_se"]).values,
+        )
+        for name, line in lines(found).items()
+    }
+    figure = against_draws(by_name, label="signal-to-noise ratio", logarithmic=True)
+    figure.savefig(path, dpi=150)
+
+
+def main() -> int:
+    """Run all of it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=Path("runs/snr"))
+    arguments = parser.parse_args()
+    start = time.perf_counter()
+    with cpu_threads(2):
+        for title, noise in {"the best parameters": 0.0, "near them": PERTURBATION}.items():
+            print_rows(f"Bounds at {title}, nats per datum", bounds(noise, arguments.seed))
+        found = ratios(arguments.seed)
+    print_rows(f"Gradients near them (noise {PERTURBATION})", slopes(found))
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    draw(found, arguments.out / "snr.png")
+    whole = xr.concat(list(found.values()), "estimator")
+    save_dataset(whole, arguments.out / "snr.nc")
+    print(f"\n{time.perf_counter() - start:.0f} s; pictures and numbers in {arguments.out}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
