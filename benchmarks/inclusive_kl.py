@@ -12,8 +12,9 @@ are posteriors p(z|x) of one datum:
 
 Wake-phi (``rws:K``) tends to the moments of p as K grows; score climbing (``msc:K``, K fresh draws
 beside the retained one) has them for every K. Both optima and all columns are integrals on a grid,
-exact to rounding; what is fitted is the mean of the parameters over the second half of each
-training, and +- is the standard error of that mean over seeds.
+exact to rounding. What is fitted is the mean of the parameters over the second half of each
+training, mirrored to the right where p is symmetric; +- is the standard error of the mean of the
+columns over seeds.
 
 Writes inclusive_kl.png and inclusive_kl.json into --out.
 
@@ -51,6 +52,8 @@ ROWS = 50  # copies of the datum: as many independent draws, and chains, in a st
 LR = 0.05
 POINTS, LOG_VOLUME = grid(limit=12.0, size=4801)
 TRAINED = ("ELBO", "rws:2", "rws:5", "rws:20", "rws:100", "msc:1", "msc:9")
+# By row of a table, the columns' values and standard errors.
+Rows = dict[str, dict[str, list[float]]]
 COLUMNS = ("mean", "sd", "P(z < c)", "KL(q||p)", "KL(p||q)")
 
 
@@ -58,6 +61,7 @@ class Skewed(PyroModule):
     """A code seen through its side of 1/2: p(z|x = 1) is skew-normal."""
 
     def forward(self, x: Tensor) -> None:
+        """Score data x, (B, 1)."""
         with pyro.plate("data", len(x), dim=-1):
             z = pyro.sample("z", dist.Normal(x.new_full((1,), 0.5), 2.0).to_event(1))
             side = 2.5 * (z - 0.5)
@@ -73,6 +77,7 @@ class Constant(nn.Module):
         self.params = nn.Parameter(torch.tensor([loc, log_scale]))
 
     def forward(self, x: Tensor) -> Tensor:
+        """The two, for each row, (B, 2)."""
         return self.params.expand(len(x), 2)
 
 
@@ -85,9 +90,11 @@ class Target(NamedTuple):
 
     @property
     def x(self) -> Tensor:
+        """The datum, (1, 1)."""
         return torch.full((1, 1), self.datum)
 
     def exact(self, guide: GaussianGuide) -> ExactSum:
+        """Its integrals with a guide, by quadrature."""
         return ExactSum(self.model, guide, {"z": POINTS}, LOG_VOLUME)
 
 
@@ -98,9 +105,10 @@ TARGETS = {
 
 
 def estimator_named(name: str) -> Estimator:
+    """The estimator of a row of the table."""
     kind, _, draws = name.partition(":")
     if kind == "ELBO":
-        return ELBO(10)
+        return ELBO(50)
     makers = {"rws": ReweightedWakeSleep, "msc": lambda k: ScoreClimbing(k, ROWS)}
     return makers[kind](int(draws))
 
@@ -108,7 +116,7 @@ def estimator_named(name: str) -> Estimator:
 def trained(target: Target, name: str, steps: int, seed: int) -> Tensor:
     """Loc and log scale, averaged over the second half of a training, (2,)."""
     pyro.set_rng_seed(seed)
-    guide = GaussianGuide(Constant(0.1 * float(torch.randn(())), 0.5))
+    guide = GaussianGuide(Constant(0.5 * float(torch.randn(())), 0.0))
     svi = SVI(target.model, guide, pyro.optim.ClippedAdam(decaying(steps)), estimator_named(name))
     fields = {"x": target.x.expand(ROWS, 1), "index": torch.arange(ROWS)}
     total = torch.zeros(2)
@@ -154,6 +162,7 @@ def judged(target: Target, params: Tensor) -> list[float]:
 
 
 def of_q(params: Tensor) -> tuple[float, float]:
+    """Mean and standard deviation."""
     return float(params[0]), float(params[1].exp())
 
 
@@ -168,19 +177,16 @@ def of_p(target: Target) -> list[float]:
     return [float(mean), float((mass * (z - mean) ** 2).sum().sqrt()), float(below), 0.0, 0.0]
 
 
-def table(target: Target, steps: int, seeds: list[int], tick) -> dict[str, dict[str, list[float]]]:
+def table(target: Target, steps: int, seeds: list[int]) -> Rows:
     """By row: the columns and their standard errors."""
     none = [0.0] * len(COLUMNS)
     found = {"p itself": {"value": of_p(target), "error": none}}
     for name, inclusive in (("least KL(p||q)", True), ("least KL(q||p)", False)):
         found[name] = {"value": judged(target, best(target, inclusive)), "error": none}
     for name in TRAINED:
-        each = []
-        for seed in seeds:
-            each.append(judged(target, trained(target, name, steps, seed)))
-            tick()
+        each = [judged(target, trained(target, name, steps, seed)) for seed in seeds]
         columns = np.array(each)
-        if name == "ELBO" and target.cut == 0.0:
+        if target.cut == 0:
             columns = on_the_right(columns)
         error = columns.std(0, ddof=1) / math.sqrt(len(seeds)) if len(seeds) > 1 else none
         found[name] = {"value": columns.mean(0).tolist(), "error": list(map(float, error))}
@@ -188,7 +194,7 @@ def table(target: Target, steps: int, seeds: list[int], tick) -> dict[str, dict[
 
 
 def on_the_right(columns: np.ndarray) -> np.ndarray:
-    """Fits of either mode as if all had found the right one: p is symmetric."""
+    """Fits on either side as if all were on the right: p is symmetric."""
     columns = columns.copy()
     left = columns[:, 0] < 0
     columns[left, 0] *= -1
@@ -196,7 +202,8 @@ def on_the_right(columns: np.ndarray) -> np.ndarray:
     return columns
 
 
-def printed(name: str, target: Target, rows: dict[str, dict[str, list[float]]]) -> None:
+def printed(name: str, target: Target, rows: Rows) -> None:
+    """Print a target's table."""
     print(f"\n{name}, c = {target.cut:g}; the first three rows by quadrature")
     print(f"{'':16}" + "".join(f"{column:>19}" for column in COLUMNS))
     for label, row in rows.items():
@@ -206,7 +213,7 @@ def printed(name: str, target: Target, rows: dict[str, dict[str, list[float]]]) 
         print(f"{label:16}" + "".join(f"{cell:>19}" for cell in cells))
 
 
-def draw(found: dict[str, dict], targets: dict[str, Target], path: Path) -> None:
+def draw(found: dict[str, Rows], targets: dict[str, Target], path: Path) -> None:
     """Each target's density, and those fitted to it."""
     figure, axes = pyplot.subplots(1, len(found), figsize=(11, 4), layout="constrained")
     z = POINTS[:, 0].numpy()
@@ -218,7 +225,9 @@ def draw(found: dict[str, dict], targets: dict[str, Target], path: Path) -> None
         axis.fill_between(z, (mass / math.exp(LOG_VOLUME)).numpy(), color="0.85", label="p(z|x)")
         for label, colour in shown.items():
             mean, deviation = rows[label]["value"][:2]
-            density = np.exp(-(((z - mean) / deviation) ** 2) / 2) / deviation / math.sqrt(2 * np.pi)
+            density = (
+                np.exp(-(((z - mean) / deviation) ** 2) / 2) / deviation / math.sqrt(2 * np.pi)
+            )
             style = "--" if label == "msc:1" else "-"
             axis.plot(z, density, style, color=colour, label=label)
         mean, deviation = rows["p itself"]["value"][:2]
@@ -230,6 +239,7 @@ def draw(found: dict[str, dict], targets: dict[str, Target], path: Path) -> None
 
 
 def main() -> int:
+    """Fit all of them, print the tables, write picture and numbers."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=600, help="of each training")
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each estimator")
@@ -241,11 +251,13 @@ def main() -> int:
     found = {}
     with cpu_threads(1):
         for name, target in targets.items():
-            found[name] = table(target, arguments.steps, seeds, lambda: None)
+            found[name] = table(target, arguments.steps, seeds)
             printed(name, target, found[name])
         arguments.out.mkdir(parents=True, exist_ok=True)
         draw(found, targets, arguments.out / "inclusive_kl.png")
-        command = f"python benchmarks/inclusive_kl.py --steps {arguments.steps} --seeds {len(seeds)}"
+        command = (
+            f"python benchmarks/inclusive_kl.py --steps {arguments.steps} --seeds {len(seeds)}"
+        )
         write_record(
             arguments.out / "inclusive_kl.json", command, seeds, columns=COLUMNS, targets=found
         )

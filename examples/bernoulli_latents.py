@@ -1,7 +1,7 @@
 """A code of bits on binary images: which estimator learns without a path through the draws?
 
     ppvae fit bernoulli-latents
-    ppvae compare bernoulli-latents --estimators elbo:5+score iwae:5+vimco rws:5
+    ppvae compare bernoulli-latents
 
 With D = 8 bits log p(x), the ELBO and their gradients are sums over 256 codes, to which what is
 estimated from draws can be held. The bits are one event of the guide: they are drawn and scored,
@@ -22,7 +22,9 @@ from ppvae.guides import BernoulliGuide
 from ppvae.models import VAE
 from ppvae.networks import MLP
 
-__all__ = ["bernoulli_latents"]
+__all__ = ["ESTIMATORS", "bernoulli_latents"]
+
+ESTIMATORS = ("elbo:5+score", "iwae:5+vimco", "rws:5")
 
 
 def bernoulli_latents(data: Data, latent_dim: int = 8, hidden: int = 100) -> Experiment:

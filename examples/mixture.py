@@ -2,7 +2,7 @@
 
     ppvae fit mixture                      # the label is summed out
     ppvae fit mixture --no-enumerate       # the label is drawn, and its draws are scored
-    ppvae compare mixture --no-enumerate --estimators elbo:5+score iwae:5+vimco rws:5
+    ppvae compare mixture --no-enumerate
 
 Places and widths of the clusters are known, their shares are learned. The exact posterior of the
 label is a softmax, to which the guide's can be held. The ELBO has poor local optima here: with the
@@ -31,9 +31,10 @@ from ppvae.guides import CategoricalGuide
 from ppvae.models import ClusterMixture
 from ppvae.networks import MLP
 
-__all__ = ["DATA", "mixture"]
+__all__ = ["DATA", "ESTIMATORS", "mixture"]
 
 DATA = Source("clusters")
+ESTIMATORS = ("elbo:5+score", "iwae:5+vimco", "rws:5")
 
 
 def mixture(data: Data, clusters: int = 20, hidden: int = 16, enumerate: bool = True) -> Experiment:

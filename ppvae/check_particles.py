@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ppvae.pair import Batch, Pair
+from ppvae.rerun import density_needed
 from ppvae.terms import LogTerms
 from ppvae.tracing import rehearsal, trace_pair
 
@@ -27,7 +28,8 @@ def mixed_particles(pair: Pair, batch: Batch) -> list[str]:
             together = LogTerms(pair, batch, trace_pair(pair, batch, 2), 2)
             if pair.scope.vectorized is False:
                 return []
-            again, alone = together.fixed, together.one_by_one()
+            with density_needed():
+                alone, again = together.one_by_one(), together.one_by_one()
     except ValueError:
         # A guide that cannot be scored at a given draw has nothing to be compared with.
         return []
@@ -36,7 +38,7 @@ def mixed_particles(pair: Pair, batch: Batch) -> list[str]:
         pair.scope.vectorized = vectorized
         for module, mode in modes.items():
             module.training = mode
-    if _first_difference(together, again):
+    if _first_difference(alone, again):
         # Nor has a program that draws by itself: it scores otherwise each time.
         return []
     name = _first_difference(together, alone)

@@ -10,18 +10,10 @@ import xarray
 from pyro import poutine
 from torch import Tensor
 
+from ppvae.ancestral import Site, model_trace, random_sites, traced
 from ppvae.means import NUM_DRAWS, is_discrete, labelled, observed_means
 from ppvae.pair import Batch, Pair, as_batch
-from ppvae.passes import (
-    Site,
-    as_pair,
-    at_rest,
-    model_trace,
-    random_sites,
-    select_rows,
-    size_of,
-    traced,
-)
+from ppvae.passes import as_pair, at_rest, select_rows, size_of
 
 __all__ = [
     "Code",

@@ -82,6 +82,8 @@ class Recipe:
         path: the file, or None for a built-in one.
         sha256: of the file's text, in hex.
         data: what the experiment is run on unless told otherwise (``DATA`` in its file).
+        estimators: names of those that are put side by side unless told otherwise
+            (``ESTIMATORS`` in its file); empty where the usual ones will do.
         options: what was chosen, by name.
     """
 
@@ -90,6 +92,7 @@ class Recipe:
     path: str | None
     sha256: str
     data: Source = DIGITS
+    estimators: tuple[str, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -163,6 +166,7 @@ def find_recipe(name: str) -> Recipe:
         path=where,
         sha256=hashlib.sha256(text.encode()).hexdigest(),
         data=getattr(module, "DATA", DIGITS),
+        estimators=tuple(getattr(module, "ESTIMATORS", ())),
     )
 
 

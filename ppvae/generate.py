@@ -9,17 +9,10 @@ import torch
 import xarray
 from torch import Tensor
 
+from ppvae.ancestral import model_trace, random_sites
 from ppvae.means import labelled, observed_means
 from ppvae.pair import Batch, Pair, as_batch
-from ppvae.passes import (
-    as_pair,
-    at_rest,
-    held_on,
-    model_trace,
-    random_sites,
-    select_rows,
-    size_of,
-)
+from ppvae.passes import as_pair, at_rest, held_on, select_rows, size_of
 
 __all__ = ["generate", "rows_like", "sample"]
 

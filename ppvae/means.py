@@ -10,7 +10,7 @@ import xarray
 from pyro import poutine
 from torch import Tensor
 
-from ppvae.passes import Site, random_sites
+from ppvae.ancestral import Site, random_sites
 
 __all__ = ["NUM_DRAWS", "is_discrete", "labelled", "mean_of", "observed_means"]
 

@@ -125,7 +125,9 @@ def _in_pyro(kind: str, settings: dict[str, str], estimator: Any) -> str:
 def _exactly(number: float) -> str:
     """A number in the fewest digits that give it back."""
     short = f"{number:g}"
-    return short if float(short) == number else repr(number)
+    exact = short if float(short) == number else repr(number)
+    # A plus sign in a name stands before a part.
+    return exact.replace("+", "")
 
 
 def _numbers(name: str, word: str, kind: Kind, texts: list[str]) -> list[Any]:

@@ -11,20 +11,15 @@ import pyro
 import torch
 from torch import Tensor
 
-from ppvae.ancestral import Site, model_trace, random_sites, traced
 from ppvae.generators import generators_put_back
 from ppvae.pair import Batch, Pair
 
 __all__ = [
-    "Site",
     "as_pair",
     "at_rest",
     "held_on",
-    "model_trace",
-    "random_sites",
     "select_rows",
     "size_of",
-    "traced",
 ]
 
 

@@ -42,7 +42,7 @@ class EpochProgress:
     def __enter__(self) -> EpochProgress:
         self._bar = started_bar(
             self._shown,
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             TextColumn("epoch {task.completed}/{task.total}  {task.fields[bound]}"),
             TimeRemainingColumn(),

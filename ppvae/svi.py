@@ -197,7 +197,10 @@ class SVI:
     def _collect(self) -> None:
         self._leaves = self.pair.leaves
         if isinstance(self.loss, nn.Module):
-            self._leaves |= {f"loss.{n}": p for n, p in self.loss.named_parameters()}
+            # What the loss shares with the pair is moved once.
+            known = {id(leaf) for leaf in self._leaves.values()}
+            own = {f"loss.{n}": p for n, p in self.loss.named_parameters() if id(p) not in known}
+            self._leaves |= own
         if not self._leaves:
             self._refuse()
         self._size = self.pair.scope.size

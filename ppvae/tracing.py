@@ -76,14 +76,17 @@ def kept_as_it_was(pair: Pair) -> Iterator[None]:
 @contextlib.contextmanager
 def buffers_put_back(pair: Pair) -> Iterator[None]:
     """Run the pair inside this: afterwards its running statistics are as they were."""
-    buffers = {name: buffer.clone() for name, buffer in pair.buffers.items()}
+    buffers = {name: (buffer, buffer.clone()) for name, buffer in pair.buffers.items()}
     try:
         with poutine.block(hide_types=["sample", "plate"]):
             yield
     finally:
         for name, buffer in pair.buffers.items():
-            if name in buffers:
-                buffer.copy_(buffers[name])
+            before, value = buffers.get(name, (buffer, buffer))
+            # What was not written to is not written back: a transform of torch.func forbids it.
+            # (Batch norm moves its statistics without a new version of them.)
+            if buffer is not before or not torch.equal(buffer, value):
+                buffer.copy_(value)
 
 
 @contextlib.contextmanager

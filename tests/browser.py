@@ -25,7 +25,8 @@ PATIENCE = 120.0
 # Chromium reads commands at 3 and writes answers to 4, wherever the pipes were opened.
 _WIRED = """
 import fcntl, os, sys
-for number, handle in zip((3, 4), [fcntl.fcntl(int(each), fcntl.F_DUPFD, 10) for each in sys.argv[1:3]]):
+handles = [fcntl.fcntl(int(each), fcntl.F_DUPFD, 10) for each in sys.argv[1:3]]
+for number, handle in zip((3, 4), handles):
     os.dup2(handle, number)
 os.execv(sys.argv[3], sys.argv[3:])
 """

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import xarray as xr
-
 from torch import Tensor
 
 from ppvae import Estimator

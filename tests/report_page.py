@@ -3,12 +3,14 @@
     python tests/report_page.py                    # as a test: silence but for a line a page
     python tests/report_page.py --keep FOLDER      # keep pages, screenshots and PDFs
 
-The pages are that of a real comparison of a few steps, that of one of 24 estimators with made-up
-numbers, and one with faults put in on purpose, which must all be found. Needs Chromium on the PATH
-and says so where there is none.
+The pages are those of a real comparison of a few steps, of a bench of a few gradients, of 24
+estimators with made-up numbers, and one with faults put in on purpose, which must all be found.
+Needs Chromium on the PATH and says so where there is none.
 """
 
 import argparse
+import contextlib
+import io
 import sys
 import tempfile
 from pathlib import Path
@@ -17,6 +19,7 @@ from browser import Browser, found_program
 from made_up import comparison as made_up_comparison
 
 from ppvae import IWAE, compare
+from ppvae.cli import main as main_of_ppvae
 from ppvae.data import load
 from ppvae.experiment import find_recipe
 
@@ -47,6 +50,7 @@ MEASURE = """(async () => {
       const grey = (pixels[i] + pixels[i + 1] + pixels[i + 2]) / 3;
       sum += grey; squares += grey * grey; }
     return {alt: image.alt, loaded: image.complete && image.naturalWidth > 0,
+            shown: image.clientWidth / image.getAttribute('width'),
             variance: squares / count - (sum / count) ** 2}; }));
   return {scroll: document.documentElement.scrollWidth, width, images,
           wide: wide.map(e => `${e.tagName} ${e.className} ${e.textContent.slice(0, 40)}`)};
@@ -54,9 +58,11 @@ MEASURE = """(async () => {
 
 FAULTY = """<!doctype html><html lang="en"><meta name="viewport" content="width=device-width">
 <body><div style="width: 900px">wide</div><img src="http://127.0.0.1:9/none.png" alt="">
-<img alt="blank" src="data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' width='9'
-height='9'/>"></body></html>"""
-FAULTS = ("wider than", "asked for", "not loaded", "has no alt", "is blank")
+<img alt="blank" width="900" style="max-width: 100%" src="data:image/svg+xml,<svg
+xmlns='http://www.w3.org/2000/svg' width='9' height='9'/>"></body></html>"""
+FAULTS = ("wider than", "asked for", "not loaded", "has no alt", "is blank", "is shrunk")
+# Of its own size, at which its words can be read.
+LEAST_SHOWN = 0.75
 
 
 def problems(browser: Browser, url: str, media: str, size: tuple[int, int]) -> list[str]:
@@ -66,9 +72,9 @@ def problems(browser: Browser, url: str, media: str, size: tuple[int, int]) -> l
     seen = browser.evaluate(MEASURE)
     found = [f"image {i['alt']!r} is not loaded" for i in seen["images"] if not i["loaded"]]
     found += [f"image {n} has no alt" for n, i in enumerate(seen["images"]) if not i["alt"]]
-    found += [
-        f"image {i['alt']!r} is blank" for i in seen["images"] if i["loaded"] and i["variance"] < 1
-    ]
+    there = [image for image in seen["images"] if image["loaded"]]
+    found += [f"image {i['alt']!r} is blank" for i in there if i["variance"] < 1]
+    found += [f"image {i['alt']!r} is shrunk" for i in there if i["shown"] < LEAST_SHOWN]
     if seen["scroll"] > seen["width"]:
         found.append(f"{seen['scroll']} px, wider than the page, {seen['width']} px")
     found += [f"wider than the page: {each}" for each in seen["wide"]]
@@ -100,7 +106,7 @@ def missed(browser: Browser, folder: Path) -> int:
     page.write_text(FAULTY)
     found = "; ".join(problems(browser, page.as_uri(), "screen", PHONE))
     not_found = [fault for fault in FAULTS if fault not in found]
-    return told(page, "faults that were not found", not_found)
+    return told(page, "all faults found", [f"{fault!r} is missed" for fault in not_found])
 
 
 def pages(folder: Path) -> list[Path]:
@@ -111,11 +117,14 @@ def pages(folder: Path) -> list[Path]:
         **{"estimators": [IWAE(1), IWAE(5)], "seeds": (0, 1), "steps": 5, "num_particles": 30},
         progress=False,
     )
-    found = []
-    for name, each in {"real": real, "made-up": made_up_comparison()}.items():
-        each.save(folder / name)
-        found.append((folder / name / "report.html").rename(folder / f"{name}.html"))
-    return found
+    real.save(folder / "real")
+    made_up_comparison().save(folder / "made-up")
+    words = ["gradients", "gaussian-toy", "--num-draws", "20", "--out", str(folder / "gradients")]
+    quiet = io.StringIO()
+    with contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
+        assert main_of_ppvae(words) == 0
+    names = ("real", "made-up", "gradients")
+    return [(folder / n / "report.html").rename(folder / f"{n}.html") for n in names]
 
 
 def main() -> int:

@@ -103,7 +103,7 @@ def test_labels_outside_of_the_bound_give_q_its_gradient(make, numbers, by_hand)
     ids=[name for name in BY_HAND if name != "tail"],
 )
 def test_labels_inside_of_the_weight_leave_q_without_a_gradient(make, numbers):
-    pair, x, terms, _ = labelled_terms()
+    pair, _, terms, _ = labelled_terms()
     followed = make(*numbers).surrogate(terms).sum()
     (gradient,) = torch.autograd.grad(followed, pair.logits, allow_unused=True)
     assert gradient is None or gradient.abs().max() < 1e-12
@@ -189,3 +189,39 @@ def test_a_subsample_has_the_bound_of_each_datum_and_the_loss_its_scale(make, nu
     ours = torch.autograd.grad(followed, [pair.slope, pair.shift, pair.log_scale])
     rows = torch.autograd.grad(alone, [pair.slope, pair.shift, pair.log_scale])
     exactly(ours, tuple(10 * gradient for gradient in rows))
+
+
+@every
+def test_a_latent_site_outside_of_the_plate_makes_one_weight_of_all_rows(make, numbers, by_hand):
+    x, loc, log_scale = torch.randn(6), torch.tensor(0.2), torch.tensor(-1.0)
+    leaves = [loc.requires_grad_(), log_scale.requires_grad_()]
+
+    def model(x):
+        mu = pyro.sample("mu", dist.Normal(torch.zeros(()), 1.0))
+        with pyro.plate("data", len(x), dim=-1):
+            pyro.sample("x", dist.Normal(mu, 1.0), obs=x)
+
+    def guide(x):
+        pyro.sample("mu", dist.Normal(loc, log_scale.exp()))
+
+    pyro.set_rng_seed(1)
+    terms = log_terms(model, guide, x, num_particles=4)
+    estimator = make(*numbers)
+    together = (terms.log_weight.sum(1) + terms.global_weight)[:, None]
+    exactly(estimator.bound(terms).sum(), by_hand(together.exp())[0])
+
+    # The same draws as of one datum, six-dimensional: what is followed is the same too.
+    def whole(x):
+        with pyro.plate("data", 1, dim=-1):
+            mu = pyro.sample("mu", dist.Normal(torch.zeros(1), 1.0))
+            loc = mu.unsqueeze(-1).expand(*mu.shape, 6)
+            pyro.sample("x", dist.Normal(loc, 1.0).to_event(1), obs=x)
+
+    def guided(x):
+        with pyro.plate("data", 1, dim=-1):
+            pyro.sample("mu", dist.Normal(loc, log_scale.exp()))
+
+    pyro.set_rng_seed(1)
+    alone = log_terms(whole, guided, x[None], num_particles=4)
+    followed = torch.autograd.grad(estimator.surrogate(terms).sum(), leaves)
+    exactly(followed, torch.autograd.grad(estimator.surrogate(alone).sum(), leaves))

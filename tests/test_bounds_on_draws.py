@@ -2,6 +2,7 @@
 
 import math
 from functools import partial
+from itertools import pairwise
 
 import pytest
 import torch
@@ -99,7 +100,7 @@ def test_power_means_rise_from_the_elbo_to_the_largest_weight(spread):
         VRMax(DRAWS),
     ]
     values = [of(estimator, log_weight) for estimator in rising]
-    assert all(below(*pair) for pair in zip(values, values[1:], strict=False))
+    assert all(below(*pair) for pair in pairwise(values))
 
 
 @spreads

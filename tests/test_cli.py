@@ -166,6 +166,15 @@ def test_a_pair_of_ones_own_works_from_another_folder(tmp_path, monkeypatch, cap
     assert "active units" in out and "of 3" in out
 
 
+def test_a_run_that_ends_before_its_schedule_says_so(capsys):
+    warm_up = "epochs=1, estimator=BetaELBO(Schedule(0.0, 1.0, steps=8))"
+    text = OWN_PAIR.replace("Experiment\n", "BetaELBO, Experiment, Schedule\n", 1)
+    Path("my_pair.py").write_text(text.replace("epochs=1", warm_up))
+    out = said(capsys, "fit", "my_pair.py", *TENTH, "--out", "mine")
+    assert "\nnote: the run ended before its schedule: at 0.25 after 2 of 8 steps" in out
+    assert "ended before" not in said(capsys, "fit", "--resume", "mine", "--steps", "8")
+
+
 def test_a_changed_file_is_taken_once_it_is_named_again(tmp_path, capsys):
     Path("my_pair.py").write_text(OWN_PAIR)
     said(capsys, "fit", "my_pair.py", *TENTH, "--out", "mine")

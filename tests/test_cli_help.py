@@ -33,10 +33,11 @@ def test_list_names_all_there_is(capsys):
 def test_outlines_say_what_running_the_files_says():
     for each in outlines():
         recipe = find_recipe(each.name)
-        assert (each.name, each.summary, each.data) == (
+        assert (each.name, each.summary, each.data, each.estimators) == (
             recipe.name,
             recipe.summary,
             recipe.data.name,
+            recipe.estimators,
         )
     assert [each.name for each in outlines()] == built_in()
 

@@ -93,6 +93,11 @@ def test_the_terminal_shows_all_in_120_columns():
         assert heading in text
 
 
+def test_a_name_is_shown_as_it_is_typed():
+    names = ("capacity:100:10", "free-bits:0.5")
+    assert str(comparison(names)).count("capacity:100:10") > 3
+
+
 def test_the_caption_explains_gap_and_k_hat(found):
     text = " ".join(str(found).split())
     assert "gap: log p(x) of the trained pair minus the own bound" in text

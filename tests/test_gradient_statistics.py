@@ -8,10 +8,10 @@ from ppvae.bench.slopes import log_slope
 from ppvae.bench.statistics import STATISTICS, deviation, jackknifed, statistics
 from ppvae.bench.sums import BATCHES, BatchMeans
 
-MEAN = torch.tensor([0.3, 0.0, -0.4, 0.0])
-SPREAD = torch.tensor([1.0, 2.0, 0.5, 1.0])
+MEAN = torch.tensor([0.3, 0.0, -0.4, 0.0], dtype=torch.float64)
+SPREAD = torch.tensor([1.0, 2.0, 0.5, 1.0], dtype=torch.float64)
 SIGNAL, VARIANCE = 0.25, 6.25
-REPEATS = 300
+REPEATS = 200
 
 
 def products(draws, against=None, chunk=None):
@@ -80,13 +80,13 @@ def test_the_cosine_is_that_of_the_means():
     assert abs(found - 0.6) < 5 * 2 / 447 / 0.5
 
 
-@pytest.mark.parametrize("name", ["variance", "snr", "mean_norm"])
-def test_standard_errors_are_as_large_as_the_spread_over_repetitions(name):
+def test_standard_errors_are_as_large_as_the_spread_over_repetitions():
     strong = torch.tensor([3.0, 1.0, -2.0, 0.0])
     both = np.array([jackknifed(products(samples(mean=strong))) for _ in range(REPEATS)])
-    values, errors = both[:, 0, named(name)], both[:, 1, named(name)]
-    # The spread of 300 values is known to about 4 percent, more with tails; 40 batches do the rest.
-    assert 0.8 < np.sqrt((errors**2).mean()) / values.std(ddof=1) < 1.25
+    for name in ("variance", "snr", "mean_norm"):
+        values, errors = both[:, 0, named(name)], both[:, 1, named(name)]
+        # The spread of 200 values is known to 5 percent, more with tails; 40 batches do the rest.
+        assert 0.8 < np.sqrt((errors**2).mean()) / values.std(ddof=1) < 1.25
 
 
 def test_gradients_may_come_in_any_chunks():
@@ -115,7 +115,8 @@ def test_a_bias_within_rounding_is_none():
     draws = MEAN + 1e-14 + torch.zeros(100, 4)
     assert deviation(products(draws, MEAN), 0.0) > 5
     assert deviation(products(draws, MEAN), 1e-12) < 1
-    assert deviation(products(MEAN.expand(100, 4), MEAN), 0.0) == 0
+    nothing = torch.zeros(100, 4)
+    assert deviation(products(nothing, nothing[0]), 0.0) == 0
 
 
 def test_what_is_not_known_is_nan():

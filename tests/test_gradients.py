@@ -1,206 +1,197 @@
-"""Gradient estimators: the mean of each is the exact gradient that it claims."""
+"""The bench of gradients on pairs whose gradients are known, and what a call leaves behind."""
 
-import itertools
-
+import pyro
+import pyro.distributions as dist
+import pyro.infer
 import pytest
 import torch
-from gradient_problems import (
-    bits,
-    drawn_gradients,
-    exact_gradient,
-    exact_sum,
-    gradients,
-    label_and_bit,
-    layered,
-    mixed,
-    squared,
-)
+import xarray as xr
+from programs import binary_rows, binary_vae, rows
+from pyro.nn import PyroModule
 from torch import nn
-from torch.testing import assert_close
 
-from ppvae import ELBO, IWAE, Renyi
-from ppvae.estimators import (
-    CIWAE,
-    MIWAE,
-    VIMCO,
-    DoublyReparameterized,
-    LeaveOneOut,
-    MovingAverage,
-    NeuralBaseline,
-    ScoreFunction,
-    StickingTheLanding,
-)
-from ppvae.testing.enumerated import expected_gradient
-from ppvae.testing.problems import linear
+import ppvae
+from ppvae import ELBO, IWAE, Experiment
+from ppvae.bench import sampling
+from ppvae.estimators import ReweightedWakeSleep
+from ppvae.estimators.gradients import DoublyReparameterized, StickingTheLanding
+from ppvae.exact import ExactGaussian
+from ppvae.generators import generator_states
+from ppvae.guides import AffineGuide
+from ppvae.models import GaussianToy
+from ppvae.netcdf import save_dataset
+
+quiet = {"num_timed": 0, "progress": False}
 
 
-class RowSum(nn.Module):
-    """A guess at the signal that differs from row to row."""
+def toy(num_rows=6):
+    model = GaussianToy(torch.tensor([0.4, -0.3]))
+    guide = AffineGuide(0.6 * torch.eye(2), torch.tensor([0.1, 0.2]), 0.8)
+    exact = ExactGaussian(model.log_evidence, model.posterior, guide.distribution)
+    known = {n: getattr(exact, n) for n in ("log_evidence", "elbo", "cross_entropy")}
+    return Experiment(model, guide, **known), torch.randn(num_rows, 2)
+
+
+class Line(PyroModule):
+    """z ~ N(0, 1), x ~ N(w z, 1)."""
+
+    def __init__(self):
+        super().__init__()
+        self.slope = nn.Parameter(torch.tensor(1.5))
 
     def forward(self, x):
-        return x.double() - 2.0
+        with rows(x):
+            z = pyro.sample("z", dist.Normal(x.new_zeros(()), 1.0))
+            pyro.sample("x", dist.Normal(self.slope * z, 1.0), obs=x)
 
 
-def seen(baseline):
-    """A moving average that has seen a signal."""
-    baseline.observe(torch.tensor([-3.0]))
-    return baseline
+class Point(PyroModule):
+    """q = N(a, s^2) for all data."""
+
+    def __init__(self):
+        super().__init__()
+        self.loc = nn.Parameter(torch.tensor(0.7))
+        self.log_scale = nn.Parameter(torch.tensor(-0.5))
+
+    def forward(self, x):
+        with rows(x):
+            pyro.sample("z", dist.Normal(self.loc.expand(len(x)), self.log_scale.exp()))
 
 
-BASELINES = {
-    "none": lambda: None,
-    "average": lambda: seen(MovingAverage(0.9)),
-    "network": lambda: NeuralBaseline(RowSum()),
-    "others": LeaveOneOut,
-}
-of_an_elbo = {
-    f"score-{n}": (lambda b=b: ELBO(2, gradient=ScoreFunction(b()))) for n, b in BASELINES.items()
-}
-ON_BITS = of_an_elbo | {
-    "score-kl": lambda: ELBO(2, True, gradient=ScoreFunction(LeaveOneOut())),
-    "score-iwae": lambda: IWAE(2, gradient=ScoreFunction(seen(MovingAverage()))),
-    "vimco-2": lambda: IWAE(2, gradient=VIMCO()),
-    "vimco-3": lambda: IWAE(3, gradient=VIMCO()),
-    "vimco-renyi": lambda: Renyi(0.5, 2, gradient=VIMCO()),
-    "vimco-ciwae": lambda: CIWAE(0.3, 2, gradient=VIMCO()),
-    "vimco-miwae": lambda: MIWAE(2, 2, gradient=VIMCO()),
-}
+def line_variance(x, w=1.5, a=0.7, log_s=-0.5):
+    """By hand, per datum with z = a + s e: of dELBO/dw = (x - w z) z, of
+    dELBO/da = w x - (1 + w^2) z, and of dELBO/dlog s = (w x - (1 + w^2) z) s e + 1."""
+    s2, c = torch.tensor(2 * log_s).exp(), 1 + w**2
+    m = w * x - c * a
+    of_w = (x - 2 * w * a) ** 2 * s2 + 2 * w**2 * s2**2
+    of_guide = c**2 * s2 + m**2 * s2 + 2 * c**2 * s2**2
+    return {"model": of_w.sum() / len(x) ** 2, "guide": of_guide.sum() / len(x) ** 2}
 
 
-@pytest.mark.parametrize("make", ON_BITS.values(), ids=ON_BITS)
-def test_summed_over_all_draws_of_two_bits_the_gradient_is_exact(make):
-    followed, exact = expected_gradient(make(), bits)
-    assert_close(followed, exact, rtol=0, atol=1e-10)
+@pytest.mark.parametrize("together", [True, False])
+def test_the_variance_is_that_of_the_hand_vectorized_or_not(together, monkeypatch):
+    if not together:
+        monkeypatch.setattr(sampling, "_AT_ONCE", 1)
+    x = torch.tensor([0.5, -1.0, 2.0])
+    number = 20_000 if together else 600
+    found = ppvae.gradients((Line(), Point()), x, [ELBO()], number, **quiet)
+    assert (int(found["at_once"][0]) > 1) == together
+    for block, truth in line_variance(x).items():
+        one = found.sel(block=block).isel(estimator=0)
+        assert abs(float(one["variance"]) - float(truth)) < 5 * float(one["variance_se"])
 
 
-def everything_scored(baseline=None):
-    return ScoreFunction(baseline, reparameterize=False)
+def test_unbiased_estimators_lie_within_five_standard_errors_of_the_exact_gradient():
+    experiment, x = toy()
+    estimators = [
+        *(ELBO(), ELBO(3), IWAE(1), ELBO(gradient=StickingTheLanding())),
+        pyro.infer.Trace_ELBO(),
+    ]
+    found = ppvae.gradients(experiment, x, estimators, 400, **quiet)
+    assert (found["reference"] == "exact").all()
+    assert (found["target"] == "ELBO").all()
+    assert (found["bias_z"] < 5).all()
+    elbo = float(experiment.elbo(x).mean().detach())
+    assert (abs(found["bound"] - elbo) < 5 * found["bound_se"]).all()
+    assert (abs(found["cosine"] - 1) < 5 * found["cosine_se"]).all()
 
 
-UNBIASED = {
-    "stl-layered": (layered, lambda: ELBO(2, gradient=StickingTheLanding())),
-    "stl-squared": (squared, lambda: ELBO(gradient=StickingTheLanding())),
-    "dreg-squared": (squared, lambda: IWAE(2, gradient=DoublyReparameterized())),
-    "dreg-renyi": (squared, lambda: Renyi(0.5, 2, gradient=DoublyReparameterized())),
-    "dreg-negative": (squared, lambda: Renyi(-1.0, 2, gradient=DoublyReparameterized())),
-    "score-layered": (layered, lambda: ELBO(2, gradient=everything_scored(LeaveOneOut()))),
-    "score-kl": (layered, lambda: ELBO(2, True, gradient=everything_scored(LeaveOneOut()))),
-    "score-squared": (squared, lambda: ELBO(gradient=everything_scored(seen(MovingAverage())))),
-    "score-iwae": (squared, lambda: IWAE(2, gradient=everything_scored())),
-    "mixed-score": (mixed, lambda: ELBO(gradient=ScoreFunction())),
-    "mixed-score-kl": (mixed, lambda: ELBO(2, True, gradient=ScoreFunction(LeaveOneOut()))),
-    "mixed-everything": (mixed, lambda: ELBO(2, gradient=everything_scored(LeaveOneOut()))),
-    "mixed-score-iwae": (mixed, lambda: IWAE(2, gradient=ScoreFunction(), expected=True)),
-    "mixed-vimco": (mixed, lambda: IWAE(2, gradient=VIMCO(), expected=True)),
-    "label-score": (label_and_bit, lambda: ELBO(gradient=ScoreFunction())),
-    "label-vimco": (label_and_bit, lambda: IWAE(2, gradient=VIMCO(), expected=True)),
-}
+def test_a_biased_estimator_is_found_out():
+    experiment, x = toy()
+    found = ppvae.gradients(experiment, x, [ReweightedWakeSleep(2)], 2000, **quiet)
+    guide = found.sel(block="guide").isel(estimator=0)
+    assert str(guide["target"].item()) == "inclusive KL"
+    assert float(guide["bias_z"]) > 5
 
 
-def assert_unbiased(drawn, exact):
-    """The mean of the draws lies within 5 of its standard errors of the exact gradient."""
-    for name, gradient in drawn.items():
-        error = gradient.std(0) / len(gradient) ** 0.5
-        away = (gradient.mean(0) - exact[name].sum(0)).abs()
-        assert (away <= 5 * error + 1e-8).all(), (name, away / error)
+def test_without_an_exact_gradient_the_least_noisy_unbiased_one_is_the_reference():
+    experiment, x = toy()
+    estimators = [
+        IWAE(4),
+        IWAE(4, gradient=DoublyReparameterized()),
+        IWAE(4, gradient=StickingTheLanding()),
+        IWAE(8),
+    ]
+    found = ppvae.gradients(experiment, x, estimators, 2000, **quiet).sel(block="guide")
+    assert found["reference"].values.tolist() == ["iwae:4+dreg", "itself", "iwae:4+dreg", "itself"]
+    plain, _, path, _ = found["bias_z"].values
+    assert plain < 5 < path
+    assert found["biased_for"].values[[0, 1, 3]].tolist() == ["", "", ""]
+    assert "KL(p(z|x)" in str(found["biased_for"].values[2])
 
 
-@pytest.mark.parametrize("make, estimator", UNBIASED.values(), ids=UNBIASED)
-def test_the_mean_gradient_is_the_exact_one(make, estimator):
-    assert estimator().gradient.biased_for(estimator()) is None
-    assert_unbiased(drawn_gradients(make, estimator()), exact_gradient(make, estimator()))
+def test_equal_seeds_give_equal_numbers():
+    experiment, x = toy()
+    first, again, other = (
+        ppvae.gradients(experiment, x, [IWAE(2)], 50, seed=seed, **quiet) for seed in (3, 3, 4)
+    )
+    assert first.equals(again)
+    assert not first.equals(other)
 
 
-@pytest.mark.parametrize("gradient", [ScoreFunction, VIMCO])
-def test_labels_inside_of_the_weight_have_draws_of_their_own_that_all_count(gradient):
-    row, (log_joint, log_guide) = exact_sum(label_and_bit)
-    log_bit = log_guide - log_guide.logsumexp(1, keepdim=True)
-    # Each of K = 2 draws is a bit for each of three labels.
-    draws = torch.tensor(list(itertools.product([0, 1], repeat=3)))
-    chance = sum(log_bit[y, draws[:, y]] for y in range(3)).exp()
-    each = [log_joint[y, draws[:, y]] - log_bit[y, draws[:, y]] for y in range(3)]
-    pairs = torch.cartesian_prod(*2 * [torch.stack(each).logsumexp(0)])
-    bound = (torch.cartesian_prod(chance, chance).prod(1) * IWAE(2).of_weights(pairs.T)).sum()
-    drawn = drawn_gradients(label_and_bit, IWAE(2, gradient=gradient()))
-    assert_unbiased(drawn, gradients(row, bound))
+class Noisy(nn.Module):
+    """An encoder with a dropout mask and running statistics."""
+
+    def __init__(self, width, codes):
+        super().__init__()
+        self.norm = nn.BatchNorm1d(width)
+        self.drop = nn.Dropout(0.3)
+        self.linear = nn.Linear(width, 2 * codes)
+
+    def forward(self, x):
+        return self.linear(self.drop(self.norm(x)))
 
 
-def relative_variance(make, estimator, other):
-    """The variance of one estimator's guide gradient over that of another, by parameter."""
-    return {
-        name: float(ours.var(0).sum() / theirs.var(0).sum())
-        for (name, ours), theirs in zip(
-            drawn_gradients(make, estimator).items(),
-            drawn_gradients(make, other).values(),
-            strict=True,
-        )
+@pytest.mark.filterwarnings("ignore:gradients of .* are drawn one by one")
+def test_a_call_changes_nothing():
+    from ppvae.guides import GaussianGuide
+
+    model, _ = binary_vae()
+    guide, x = GaussianGuide(Noisy(6, 2)), binary_rows()
+    for parameter in guide.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    learning = ppvae.estimators.BetaELBO(ppvae.schedules.Schedule(0.0, 1.0, steps=9))
+    before = {
+        **{n: t.clone() for n, t in model.state_dict().items()},
+        **{f"guide.{n}": t.clone() for n, t in guide.state_dict().items()},
+        **{f"beta.{n}": t.clone() for n, t in learning.state_dict().items()},
     }
+    noise = generator_states()
+    found = ppvae.gradients((model, guide), x, [learning, ELBO()], 5, num_timed=2, progress=False)
+    after = {
+        **model.state_dict(),
+        **{f"guide.{n}": t for n, t in guide.state_dict().items()},
+        **{f"beta.{n}": t for n, t in learning.state_dict().items()},
+    }
+    assert found["variance"].notnull().all()
+    assert all(torch.equal(before[n], after[n]) or before[n].isnan().all() for n in after)
+    again = generator_states()
+    assert all(torch.equal(noise[n], again[n]) for n in ("torch", "numpy", "python"))
+    assert all(bool((p.grad == 1).all()) for p in guide.parameters())
+    assert all(p.grad is None for p in model.parameters())
+    assert guide.training
+    assert learning.training
 
 
-def test_sticking_the_landing_goes_to_the_inclusive_kl_under_many_weights():
-    row, (log_joint, log_guide) = exact_sum(squared)
-    posterior = log_joint.detach().softmax(1)
-    inclusive = gradients(row, (posterior * log_guide).sum())
-    away = []
-    for draws in (4, 64, 512):
-        drawn = drawn_gradients(squared, IWAE(draws, gradient=StickingTheLanding()), 4000)
-        away.append(abs(float(drawn["loc"].mean() - inclusive["loc"])))
-        error = float(drawn["loc"].std() / 4000**0.5)
-    assert away[0] > away[1] > away[2] - 2 * error
-    assert away[2] < 5 * error + 0.02 * abs(float(inclusive["loc"]))
+def test_every_variable_has_words_and_a_unit_and_the_file_opens_alone(tmp_path):
+    experiment, x = toy()
+    found = ppvae.gradients(experiment, x, [ELBO(), IWAE(2)], 10, num_timed=1, progress=False)
+    for name, variable in found.items():
+        assert variable.attrs["long_name"], name
+        assert variable.attrs.get("units") or variable.dtype.kind in "OU", name
+    save_dataset(found, tmp_path / "bench.nc")
+    with xr.open_dataset(tmp_path / "bench.nc", engine="h5netcdf") as read:
+        assert read.load().equals(found)
 
 
-def test_sticking_the_landing_says_where_it_is_biased():
-    stl = StickingTheLanding()
-    for unbiased in (ELBO(3), IWAE(1), CIWAE(1.0, 4)):
-        assert stl.biased_for(unbiased) is None
-    for biased in (IWAE(2), Renyi(0.5, 2), MIWAE(2, 2)):
-        assert "minus KL(p(z|x) || q(z|x))" in stl.biased_for(biased)
-
-
-@pytest.mark.parametrize("make", [linear, layered])
-@pytest.mark.parametrize(
-    "estimator",
-    [
-        ELBO(3, gradient=StickingTheLanding()),
-        IWAE(5, gradient=StickingTheLanding()),
-        IWAE(5, gradient=DoublyReparameterized()),
-        Renyi(0.5, 5, gradient=DoublyReparameterized()),
-    ],
-    ids=["stl", "stl-iwae", "dreg", "dreg-renyi"],
-)
-def test_at_the_exact_posterior_every_draw_of_the_guides_gradient_is_zero(make, estimator):
-    drawn = drawn_gradients(lambda rows: make(rows, offset=0.0), estimator, 50)
-    guided = {name: gradient for name, gradient in drawn.items() if name not in ("weight", "slope")}
-    assert len(guided) >= 2
-    assert all(gradient.abs().max() < 1e-12 for gradient in guided.values())
-
-
-def test_doubly_reparameterized_guides_have_less_noise_at_64_draws():
-    ratio = relative_variance(linear, IWAE(64, gradient=DoublyReparameterized()), IWAE(64))
-    assert ratio["loc"] < 0.1 and ratio["log_scale"] < 0.3
-    assert ratio["weight"] == pytest.approx(1.0)  # the model's gradient is the same one
-
-
-def test_vimco_has_less_noise_than_the_plain_score_function():
-    ratio = relative_variance(bits, IWAE(5, gradient=VIMCO()), IWAE(5, gradient=ScoreFunction()))
-    assert ratio["logits"] < 0.5
-
-
-def test_baselines_reduce_the_noise_of_the_score_function():
-    plain = ELBO(4, gradient=ScoreFunction())
-    for baseline in (
-        LeaveOneOut(),
-        MovingAverage(),
-        {"b1": MovingAverage(), "b2": MovingAverage()},
-    ):
-        learned = ELBO(4, gradient=ScoreFunction(baseline))
-        many = bits(500)
-        learned.differentiable_loss(many.model, many.guide, many.x)
-        ratio = relative_variance(bits, learned, plain)
-        assert ratio["logits"] < 0.5
-
-
-def test_one_draw_left_out_of_two_is_the_other():
-    signal = torch.tensor([[1.0], [5.0]])
-    assert_close(LeaveOneOut()(signal, None), signal.flip(0))
+def test_time_and_memory_are_those_of_single_gradients():
+    experiment, x = toy(200)
+    few, many = IWAE(2), IWAE(200)
+    found = ppvae.gradients(experiment, x, [few, many], 3, num_timed=5, progress=False)
+    assert (found["ms_low"] <= found["ms"]).all()
+    assert (found["ms"] <= found["ms_high"]).all()
+    # One tensor of all draws: K x B x D numbers of 8 bytes; a hundred times as many draws.
+    assert float(found["peak_bytes"][1]) > 200 * 200 * 2 * 8
+    assert 50 < float(found["peak_bytes"][1] / found["peak_bytes"][0]) < 150
+    product = found["variance"] * found["ms"]
+    xr.testing.assert_allclose(found["variance_time"].drop_attrs(), product.drop_attrs())

@@ -16,7 +16,7 @@ from trainings import (
     restless_pair,
 )
 
-from ppvae import IWAE, SVI
+from ppvae import IWAE, SVI, BetaELBO, ConstrainedELBO, Schedule
 from ppvae.checkpoint import Checkpoint
 from ppvae.run import CHECKPOINT, SETTINGS
 
@@ -198,6 +198,28 @@ def test_any_optimizer_goes_on_where_it_stopped(tmp_path, monkeypatch, eager, op
     stopped(monkeypatch, 6, tmp_path / "run", epochs=3, optim=optim, estimator=IWAE(3))
     train(tmp_path / "run", epochs=3, optim=optim, estimator=IWAE(3), resume=True)
     assert_same_state(tmp_path / "run", tmp_path / "whole")
+
+
+LEARNING = {
+    "warm-up": BetaELBO(Schedule(0.0, 1.0, fraction=0.6)),
+    "multiplier": ConstrainedELBO(kl=0.1, rate=0.1),
+}
+
+
+@pytest.mark.parametrize("estimator", LEARNING.values(), ids=LEARNING)
+def test_what_an_estimator_learns_goes_on_where_it_stopped(tmp_path, monkeypatch, eager, estimator):
+    whole = train(tmp_path / "whole", epochs=5, estimator=estimator)
+    stopped(monkeypatch, 7, tmp_path / "run", epochs=5, estimator=estimator)
+    run = train(tmp_path / "run", epochs=5, estimator=estimator, resume=True)
+    assert_same_state(tmp_path / "run", tmp_path / "whole")
+    assert_same_history(run, whole)
+
+
+def test_a_resume_to_more_epochs_keeps_the_length_of_a_schedule(tmp_path):
+    estimator = BetaELBO(Schedule(0.0, 1.0, fraction=0.5))
+    train(tmp_path, epochs=2, estimator=estimator)
+    run = train(tmp_path, epochs=4, estimator=estimator, resume=True)
+    assert run.history["beta"].values.tolist() == [0.0, 1.0, 1.0, 1.0, 1.0]
 
 
 OTHER = {

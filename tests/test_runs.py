@@ -147,7 +147,9 @@ def test_a_run_of_steps_is_resumed_to_its_own_end(home, monkeypatch):
     assert_same_values(run.pair, whole.pair)
 
 
-@pytest.mark.parametrize("name", ["iwae:3", "renyi:0.3333333333333333:3", "mine.py:MyBound"])
+@pytest.mark.parametrize(
+    "name", ["iwae:3", "renyi:0.3333333333333333:3", "constrained:0.1", "mine.py:MyBound"]
+)
 def test_a_run_keeps_the_estimator_it_was_given(home, elsewhere, name):
     whole = train("whole", epochs=3, estimator=estimator_named(name))
     train(epochs=1, estimator=estimator_named(name))

@@ -11,7 +11,6 @@ import pytest
 import torch
 from programs import binary_rows, binary_vae, labelled_pair, linear_pair, rows, standard_normal
 from torch.testing import assert_close
-from trainings import assert_same_values, line_data, line_pair, quiet
 
 from ppvae import IWAE, SVI
 from ppvae.estimators import ReweightedWakeSleep, ScoreClimbing
@@ -178,20 +177,6 @@ def test_it_trains_under_pyros_svi_as_under_ours():
         losses = [svi.step(**fields) for _ in range(4)]
         found.append((torch.tensor(losses), estimator.state0))
     assert_close(*found, rtol=0, atol=1e-9)
-
-
-def test_a_run_makes_room_for_its_rows_and_is_loaded_with_their_states(tmp_path):
-    run = quiet(
-        line_pair(0.7), line_data(), estimator=ScoreClimbing(2), epochs=3, folder=tmp_path / "run"
-    )
-    assert run.experiment.estimator.visited.tolist() == [True] * run.data.num_train
-    whole = quiet(line_pair(0.7), line_data(), estimator=ScoreClimbing(2), epochs=3)
-    first = {"estimator": ScoreClimbing(2), "folder": tmp_path / "again"}
-    quiet(line_pair(0.7), line_data(), steps=7, **first)
-    resumed = quiet(line_pair(0.7), line_data(), resume=True, epochs=3, **first)
-    for other in (run, resumed):
-        assert_same_values(other.pair, whole.pair)
-        assert torch.equal(other.experiment.estimator.state0, whole.experiment.estimator.state0)
 
 
 def refused(message, pair=None, num_rows=6, **fields):

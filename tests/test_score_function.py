@@ -46,7 +46,28 @@ def chain():
     return model, guide, p
 
 
-@pytest.mark.parametrize("make", [two_bits, chain])
+def beside_a_global():
+    """A code of all data with a path, and a scored bit for each of half of the rows."""
+    p = torch.tensor([0.2, 0.5]).requires_grad_()
+
+    def half(x):
+        return pyro.plate("data", 2 * len(x), subsample=torch.arange(len(x)), dim=-1)
+
+    def model(x):
+        w = pyro.sample("w", dist.Normal(torch.zeros(()), 1.0))
+        with half(x):
+            b = pyro.sample("b", dist.Bernoulli(logits=w))
+            pyro.sample("x", dist.Normal(w - b, 1.0), obs=x)
+
+    def guide(x):
+        w = pyro.sample("w", dist.Normal(p[0], 0.5))
+        with half(x):
+            pyro.sample("b", dist.Bernoulli(logits=p[1] * w * x))
+
+    return model, guide, p
+
+
+@pytest.mark.parametrize("make", [two_bits, chain, beside_a_global])
 def test_gradient_agrees_with_trace_graph_elbo(make):
     model, guide, p = make()
     found = []

@@ -28,7 +28,7 @@ def values(found, group, name):
 
 def psis(log_weight):
     """Smoothed log-weights and k-hat by row, as the installed ArviZ has them."""
-    if hasattr(arviz, "psislw"):
+    if arviz.__version__.startswith("0."):
         return arviz.psislw(log_weight.stack(__sample__=["chain", "draw"]))
     return (-log_weight).azstats.psislw(dim=["chain", "draw"])
 

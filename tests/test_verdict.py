@@ -5,7 +5,7 @@ import math
 import pytest
 
 from ppvae.intervals import Interval
-from ppvae.verdict import Outcome, verdict
+from ppvae.verdict import Outcome, unconverged, verdict
 
 UNKNOWN = Interval(math.nan, math.nan, math.nan)
 
@@ -160,3 +160,52 @@ def test_an_estimator_without_a_reading_at_equal_seconds_is_not_ranked_there():
 def test_a_small_difference_is_told_with_as_many_digits_as_it_needs():
     words = verdict([Outcome("first", 0.0), outcome("other", around(0.005, 0.001), rising=0.0)])
     assert "other (+0.0050 [+0.0040, +0.0060]) lies above first" in words
+
+
+@pytest.mark.parametrize(
+    ("other", "sentences"),
+    [
+        (
+            outcome("other", around(0.05)),
+            "At equal steps other is not separable from first. "
+            "At equal seconds other is not separable from first.",
+        ),
+        (
+            outcome("other", around(0.5)),
+            "At equal steps, in nats per datum, other (+0.50 [+0.40, +0.60]) lies above first. "
+            "At equal seconds, in nats per datum, other (+0.50 [+0.40, +0.60]) lies above first.",
+        ),
+        (
+            outcome("other", around(0.5), rising=0.45),
+            "At equal steps other is not ranked, as the runs are not converged. "
+            "At equal seconds other is not ranked, as the runs are not converged. "
+            "Not converged: in the last tenth of its run other rose by 0.45 nats, more than the "
+            "differences at stake; train longer.",
+        ),
+        (
+            outcome("other", around(0.5), around(-0.5)),
+            "At equal steps, in nats per datum, other (+0.50 [+0.40, +0.60]) lies above first. "
+            "At equal seconds, in nats per datum, other (-0.50 [-0.60, -0.40]) lies below first. "
+            "The ranking turns: other lies above first at equal steps and below at equal seconds.",
+        ),
+    ],
+    ids=["overlap", "separated", "unconverged", "turns"],
+)
+def test_the_whole_verdict_on_two_estimators(other, sentences):
+    assert verdict([FIRST, other]) == sentences
+
+
+@pytest.mark.parametrize("rising", [0.35, 0.45, -0.45])
+def test_unconverged_are_those_whose_verdict_says_so(rising):
+    outcomes = [FIRST, outcome("other", around(0.5), rising=rising)]
+    assert ("other" in unconverged(outcomes)) == ("Not converged" in verdict(outcomes))
+    assert unconverged(outcomes).get("other", rising) == rising
+
+
+def test_without_intervals_or_a_first_result_nobody_is_known_to_be_unconverged():
+    alone = Outcome("other", 9.0, Interval(5.0, math.nan, math.nan))
+    assert unconverged([FIRST, alone]) == {}
+    assert (
+        unconverged([Outcome("first", math.nan), outcome("other", around(0.5), rising=9.0)]) == {}
+    )
+    assert unconverged([FIRST]) == {}

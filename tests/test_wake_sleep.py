@@ -10,6 +10,7 @@ import torch
 from programs import labelled_pair, linear_pair, rows
 from torch.testing import assert_close
 
+from ppvae import log_terms
 from ppvae.estimators import IWAE, ReweightedWakeSleep
 from ppvae.exact import ExactSum
 from ppvae.testing.enumerated import expected_gradient
@@ -83,6 +84,15 @@ def test_an_enumerated_label_is_summed_inside_of_the_weights():
     weights = (log_joint - log_codes).detach().flatten(0, 1).softmax(0).reshape(3, 3, 6)
     by_hand = (weights * (log_joint + log_codes + labels)).sum()
     exactly(found, torch.autograd.grad(by_hand, tensors))
+
+
+def test_draws_that_keep_their_path_give_the_gradient_of_detached_ones():
+    problem = layered(5)
+    pyro.set_rng_seed(0)
+    terms = log_terms(problem.model, problem.guide, problem.x, num_particles=3)
+    total = ReweightedWakeSleep(3).surrogate(terms).sum()
+    found = torch.autograd.grad(total, problem.parameters.values())
+    exactly(found, tuple(gradients(ReweightedWakeSleep(3), problem).values()))
 
 
 def test_what_is_reported_is_the_importance_weighted_bound():

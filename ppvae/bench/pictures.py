@@ -4,33 +4,34 @@ from __future__ import annotations
 
 import numpy as np
 import xarray as xr
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator
 
-from ppvae.plot.canvas import color_of, new_figure
 from ppvae.plot.draws import ByDraws, against_draws
-from ppvae.plot.looks import broken, small
+from ppvae.plot.looks import looks_of
+from ppvae.plot.rows import intervals
 
 __all__ = ["by_estimator", "snr_by_draws"]
 
 _READ = {"variance": "variance (trace)", "snr": "signal-to-noise ratio"}
 
 
-def by_estimator(found: xr.Dataset) -> Figure:
-    """Variance and signal-to-noise ratio with standard errors, a line of panels for each block."""
-    blocks = [str(block) for block in found["block"].values]
+def by_estimator(found: xr.Dataset) -> dict[str, Figure]:
+    """Variance and signal-to-noise ratio with standard errors, for each block."""
     names = [str(name) for name in found["estimator"].values]
-    height = 0.75 + max(0.22 * len(names), 0.4)
-    figure, axes = new_figure(len(blocks), 2, size=(7.6, height * len(blocks)), sharey=True)
-    for place, block in enumerate(blocks):
-        for each, (name, label) in zip(axes[2 * place :], _READ.items(), strict=False):
+    figures = {}
+    for block in map(str, found["block"].values):
+        for name, label in _READ.items():
             own = found[[name, f"{name}_se"]].sel(block=block)
-            _points(each, own[name].values, own[f"{name}_se"].values)
-            each.set(xlabel=f"{label}, {block}")
-        axes[2 * place].set_yticks(range(len(names)), [broken(name) for name in names])
-        axes[2 * place].set_ylim(len(names) - 0.4, -0.6)
-    return figure
+            pairs = zip(names, own[name].values, own[f"{name}_se"].values, strict=True)
+            lines = {each: _ends(value, error) for each, value, error in pairs if value > 0}
+            if lines:
+                figures[f"{name}-{block}"] = intervals(
+                    {name: lines},
+                    label=f"{label}, {block}",
+                    logarithmic=True,
+                    looks=looks_of(names),
+                )
+    return figures
 
 
 def snr_by_draws(found: xr.Dataset) -> dict[str, Figure]:
@@ -66,17 +67,6 @@ def _line(own: xr.Dataset) -> ByDraws:
     return ByDraws(own["draws"].values.astype(float), value, low, value + error)
 
 
-def _points(axes: Axes, values: np.ndarray, errors: np.ndarray) -> None:
-    for place, (value, error) in enumerate(zip(values, errors, strict=True)):
-        if value > 0:
-            # On a logarithmic axis a bar must end above zero.
-            down = min(error, 0.9 * value) if error == error else 0.0
-            up = error if error == error else 0.0
-            bars = [[down], [up]]
-            axes.errorbar([value], [place], xerr=bars, fmt="o", color=color_of(place), markersize=4)
-    axes.set_xscale("log")
-    low, high = axes.get_xlim()
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 50 * low else (1,)))
-    axes.xaxis.set_major_formatter("{x:g}")
-    axes.xaxis.set_minor_formatter("")
-    small(axes)
+def _ends(value: float, error: float) -> tuple[float, float, float]:
+    """One standard error to both sides; on a logarithmic axis a bar must end above zero."""
+    return value, max(value - error, value / 10), value + error

@@ -16,6 +16,10 @@ from ppvae.report import Page, Picture, Pictures, Section, Table, write_report
 
 __all__ = ["save"]
 
+_CAPTIONS = {
+    "variance": "Variance of the gradient",
+    "snr": "Debiased signal-to-noise ratio (missing where the signal lies below the noise)",
+}
 _VERSIONS = ("ppvae", "python", "torch", "pyro", "machine", "device")
 
 
@@ -73,15 +77,16 @@ def _tables(found: xr.Dataset) -> dict[str, Table]:
 def _pictures(found: xr.Dataset) -> dict[str, Picture]:
     said = " ".join(verdict(found))
     pictures = {
-        "gradients": Picture(
-            by_estimator(found),
-            caption="Variance and debiased signal-to-noise ratio with standard errors; where a "
-            "point is missing, the signal lies below the noise.",
-            alt=f"Variance and signal-to-noise ratio of each estimator. {said}",
+        name: Picture(
+            figure,
+            caption=f"{_CAPTIONS[name.partition('-')[0]]} of the block "
+            f"'{name.partition('-')[2]}', with standard errors.",
+            alt=f"{_CAPTIONS[name.partition('-')[0]]} of each estimator. {said}",
         )
+        for name, figure in by_estimator(found).items()
     }
     for block, figure in snr_by_draws(found).items():
-        pictures[f"snr-{block}"] = Picture(
+        pictures[f"draws-{block}"] = Picture(
             figure,
             caption=f"Debiased signal-to-noise ratio of the block '{block}' against draws K.",
             alt=f"Signal-to-noise ratio of the block {block} against the number of draws K.",

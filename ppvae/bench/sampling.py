@@ -182,4 +182,4 @@ def _rows_of(batch: Batch) -> int:
 
 def _joined(drawn: Drawn) -> Tensor:
     """Gradients side by side, (draws, P)."""
-    return torch.cat([gradient.flatten(1) for gradient in drawn[0].values()], 1)
+    return torch.cat([gradient.reshape(len(drawn[1]), -1) for gradient in drawn[0].values()], 1)

@@ -59,7 +59,7 @@ class BatchMeans:
         self._num_draws = num_draws
         self._batches = min(BATCHES, num_draws)
         self._taken = 0
-        self.weight = torch.bincount(self._batch_of(range(num_draws))).double().numpy()
+        self.weight = torch.bincount(self._batch_of(0, num_draws)).double().numpy()
         self._sums = {
             name: torch.zeros(self._batches, leaf.numel(), dtype=leaf.dtype, device=leaf.device)
             for name, leaf in leaves.items()
@@ -72,10 +72,10 @@ class BatchMeans:
     def add(self, gradients: Mapping[str, Tensor]) -> None:
         """Take in gradients by parameter, (draws, *shape)."""
         draws = len(next(iter(gradients.values())))
-        batch = self._batch_of(range(self._taken, self._taken + draws))
+        batch = self._batch_of(self._taken, self._taken + draws)
         self._taken += draws
         for name, gradient in gradients.items():
-            flat, place = gradient.flatten(1), batch.to(gradient.device)
+            flat, place = gradient.reshape(draws, -1), batch.to(gradient.device)
             self._sums[name].index_add_(0, place, flat)
             self._squares[name].index_add_(0, place, flat.double().square().sum(1))
 
@@ -103,8 +103,8 @@ class BatchMeans:
             return Products(self.weight, square, own)
         return Products(self.weight, square, own, other, between, apart)
 
-    def _batch_of(self, draws: range) -> Tensor:
-        return torch.tensor(draws) * self._batches // self._num_draws
+    def _batch_of(self, first: int, end: int) -> Tensor:
+        return torch.arange(first, end) * self._batches // self._num_draws
 
     def _mean(self, name: str) -> Tensor:
         mean = self._sums[name].double()

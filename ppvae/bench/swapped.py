@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils._pytree import tree_leaves
 
 __all__ = ["Met", "Swapped"]
 
@@ -67,4 +67,11 @@ class Swapped(TorchFunctionMode):
         return result
 
     def _put(self, given: Any) -> Any:
-        return tree_map(lambda each: self._value_of.get(id(each), each), given)
+        # By hand: torch's tree_map would take a third of the time.
+        if isinstance(given, Tensor):
+            return self._value_of.get(id(given), given)
+        if type(given) in (tuple, list):
+            return type(given)(self._put(each) for each in given)
+        if type(given) is dict:
+            return {name: self._put(each) for name, each in given.items()}
+        return given

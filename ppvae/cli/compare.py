@@ -13,6 +13,7 @@ from ppvae.cli.data_options import add_data_options, data_of
 from ppvae.cli.folders import free_folder
 from ppvae.cli.kinds import Listed, seed, whole
 from ppvae.cli.opening import announce, names_or_vae
+from ppvae.cli.outline import usual_estimators
 from ppvae.cli.own_options import own_options
 from ppvae.cli.parser import Verb
 from ppvae.cli.training_options import add_training_options
@@ -39,7 +40,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="names of `ppvae list`, or mine.py:MyBound; the first is what the others are compared "
         "with; all: every one that takes the experiment, after those named "
-        f"(default: {' '.join(ESTIMATORS)})",
+        f"(default: {' '.join(ESTIMATORS)}, or the experiment's own ESTIMATORS)",
     )
     group.add_argument(
         "--seeds",
@@ -72,7 +73,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     names = names_or_vae(arguments.words)
-    estimators = arguments.estimators or ESTIMATORS
+    estimators = arguments.estimators or usual_estimators(names, ESTIMATORS)
     seeds = arguments.seeds or (_SEEDS[:_QUICK_SEEDS] if arguments.quick else _SEEDS)
     every = "every estimator" if _ALL in estimators else _counted(len(estimators), "estimator")
     announce("compare", names, arguments, every, _counted(len(seeds), "seed"))

@@ -24,7 +24,17 @@ __all__ = ["FIT"]
 _QUICK_STEPS = 200
 _PARTICLES, _QUICK_PARTICLES = 100, 10
 # What may be said of a run that goes on; all else it keeps.
-_OF_RESUME = ("words", "rest", "resume", "epochs", "steps", "data_dir", "device", "quick")
+_OF_RESUME = (
+    "words",
+    "rest",
+    "command",
+    "resume",
+    "epochs",
+    "steps",
+    "data_dir",
+    "device",
+    "quick",
+)
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:

@@ -10,6 +10,7 @@ from ppvae.cli.data_options import add_data_options, data_of
 from ppvae.cli.folders import free_folder
 from ppvae.cli.kinds import Listed, at_least_one, seed, text, whole
 from ppvae.cli.opening import announce, only_one
+from ppvae.cli.outline import usual_estimators
 from ppvae.cli.own_options import own_options
 from ppvae.cli.parser import Verb
 
@@ -32,7 +33,8 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         "--estimators",
         action=Listed,
         metavar="NAME",
-        help=f"names of `ppvae list`, or mine.py:MyBound (default: {' '.join(ESTIMATORS)})",
+        help="names of `ppvae list`, or mine.py:MyBound "
+        f"(default: {' '.join(ESTIMATORS)}, or the experiment's own ESTIMATORS)",
     )
     group.add_argument(
         "--num-draws",
@@ -79,7 +81,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    names = arguments.estimators or ESTIMATORS
+    names = arguments.estimators or usual_estimators(arguments.words, ESTIMATORS)
     default = _QUICK_DRAWS if arguments.quick else _DRAWS
     draws = default if arguments.num_draws is None else arguments.num_draws
     from ppvae.named import estimator_named

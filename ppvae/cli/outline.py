@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Outline", "outline", "outlines"]
+__all__ = ["Outline", "outline", "outlines", "usual_estimators"]
 
 
 @dataclass(frozen=True)
@@ -18,11 +19,13 @@ class Outline:
         name: the function's name, with dashes.
         summary: the first line of its docstring.
         data: the name of the data that it is run on unless told otherwise.
+        estimators: those that are put side by side unless told otherwise; empty for the usual.
     """
 
     name: str
     summary: str
     data: str
+    estimators: tuple[str, ...] = ()
 
 
 def outlines() -> list[Outline]:
@@ -43,6 +46,12 @@ def outline(name: str) -> Outline | None:
     return next(named, None)
 
 
+def usual_estimators(names: Sequence[str], otherwise: Sequence[str]) -> Sequence[str]:
+    """The estimators of the first of these experiments that asks for some, or the given ones."""
+    found = (each.estimators for each in map(outline, names) if each)
+    return next(filter(None, found), otherwise)
+
+
 def _outline(path: Path, wanted: str = "") -> Outline | None:
     try:
         tree = ast.parse(path.read_bytes())
@@ -53,7 +62,8 @@ def _outline(path: Path, wanted: str = "") -> Outline | None:
     if len(chosen) != 1:
         return None
     summary = (ast.get_docstring(chosen[0]) or "").split("\n", 1)[0]
-    return Outline(chosen[0].name.replace("_", "-"), summary, _data(tree))
+    name = chosen[0].name.replace("_", "-")
+    return Outline(name, summary, _data(tree), _estimators(tree))
 
 
 def _makes(function: ast.FunctionDef) -> bool:
@@ -72,3 +82,12 @@ def _data(tree: ast.Module) -> str:
             ):
                 return name
     return "digits"
+
+
+def _estimators(tree: ast.Module) -> tuple[str, ...]:
+    """The names in `ESTIMATORS = ("name", ...)`."""
+    for node in tree.body:
+        match node:
+            case ast.Assign(targets=[ast.Name(id="ESTIMATORS")], value=ast.Tuple(elts=names)):
+                return tuple(str(name.value) for name in names if isinstance(name, ast.Constant))
+    return ()

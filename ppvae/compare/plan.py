@@ -13,7 +13,7 @@ import pyro.infer
 from ppvae.data import Data
 from ppvae.estimators import ELBO, IWAE, Renyi
 from ppvae.experiment import Experiment, Recipe, build
-from ppvae.named import name_of
+from ppvae.named import estimator_named, name_of
 
 __all__ = ["Entry", "Length", "Maker", "default_estimators", "entries"]
 
@@ -102,9 +102,9 @@ def entries(
         ValueError: there is none, two are the same, or there are not as many data as experiments.
         TypeError: an estimator is not a ``pyro.infer.ELBO``.
     """
-    required = default_estimators() if estimators is None else list(estimators)
-    chosen = [*required, *optional]
     recipes = [_recipe(m) for m in (makers if isinstance(makers, Sequence) else [makers])]
+    required = _usual(recipes) if estimators is None else list(estimators)
+    chosen = [*required, *optional]
     rows = list(data) if isinstance(data, Sequence) else [data] * len(recipes)
     if not chosen or not recipes:
         raise ValueError("compare needs at least one experiment and one estimator; got none.")
@@ -125,6 +125,12 @@ def entries(
         if labels.count(label) > 1:
             raise ValueError(f"experiments and estimators must differ; got {label!r} twice.")
     return found
+
+
+def _usual(recipes: Sequence[Recipe]) -> list[pyro.infer.ELBO]:
+    """The estimators of the first experiment that asks for some, or the default ones."""
+    names = next((recipe.estimators for recipe in recipes if recipe.estimators), ())
+    return [estimator_named(name) for name in names] or default_estimators()
 
 
 def _recipe(maker: Maker) -> Recipe:

@@ -40,7 +40,7 @@ class RunsProgress:
             self._shown,
             TextColumn("run {task.completed}/{task.total}"),
             BarColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
         )
         if self._bar is not None:
             self._task = self._bar.add_task("", total=self._total)

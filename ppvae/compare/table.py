@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 import xarray as xr
 from rich import box
 from rich.table import Table
+from rich.text import Text
 
 from ppvae.compare.statistics import UNITS
 from ppvae.compare.summary import groups
@@ -153,7 +154,8 @@ def _drawn(columns: Mapping[str, Sequence[str]]) -> Table:
         words = name in ("estimator", "in Pyro")
         table.add_column(name, justify="left" if words else "right", overflow="fold")
     for line in zip(*columns.values(), strict=True):
-        table.add_row(*line)
+        # As text: in a plain string, capacity:100:10 would have a picture in it.
+        table.add_row(*map(Text, line))
     return table
 
 

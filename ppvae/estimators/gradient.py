@@ -78,6 +78,10 @@ class Gradient(nn.Module):
     def observe(self, estimator: BoundOfWeights, terms: LogTerms) -> None:
         """Learn from a training step, without gradients."""
 
+    def __repr__(self) -> str:
+        # In one line, as a run's settings and tables name it.
+        return f"{type(self).__name__}({self.extra_repr()})"
+
 
 class Reparameterized(Gradient):
     r"""The gradient through reparameterized draws, of the bound as it is written.

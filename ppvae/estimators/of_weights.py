@@ -121,6 +121,11 @@ class OfWeights(BoundOfWeights):
         """The settings, as they were given."""
         return f"num_particles={self.num_particles}" + (", expected=True" if self.expected else "")
 
+    def __repr__(self) -> str:
+        # In one line, as a run's settings and tables name it.
+        chosen = "" if isinstance(self.gradient, Reparameterized) else f", gradient={self.gradient}"
+        return f"{type(self).__name__}({self.extra_repr()}{chosen})"
+
 
 def refuse_labels_of_draws(estimator: OfWeights, terms: LogTerms) -> None:
     """Refuse labels whose probabilities differ from draw to draw: no sum over them is the bound's.

@@ -94,32 +94,22 @@ class ScoreClimbing(Estimator):
 
     def surrogate(self, terms: LogTerms) -> Tensor:
         """What is differentiated, (B,)."""
-        fresh, log_weight = terms.fixed, self._weights(terms)
-        values = _row_values(terms)
-        retained = given_terms(terms.pair, terms.batch, self._retained(terms, values))
-        weights = torch.cat([self._weights(retained), log_weight]).detach().softmax(0)
-        self._last = _Candidates(
-            weakref.ref(terms),
-            weights,
-            {n: torch.cat([retained.values[n], v]).detach() for n, v in values.items()},
-        )
-        log_density = torch.cat([t.log_joint + t.log_posterior for t in (retained, fresh)])
+        retained, self._last = self._weighed(terms)
+        weights = self._last.weights
+        log_density = torch.cat([t.log_joint + t.log_posterior for t in (retained, terms.fixed)])
         # What has no weight has no part in the sum, even where its density is zero too.
         return (weights * log_density.masked_fill(weights == 0, 0.0)).sum(0)
 
     def observe(self, terms: LogTerms) -> None:
         """Take one candidate of each row for its next state."""
         super().observe(terms)
-        if self._last is None or self._last.of() is not terms:
-            self.surrogate(terms)
-        if self._last is None:
-            raise AssertionError("a surrogate leaves its candidates")
-        index, (_, weights, values) = self._index(terms), self._last
-        self._last = None
-        chosen = torch.multinomial(weights.T, 1)[:, 0]
-        rows = torch.arange(len(index), device=index.device)
+        last, self._last = self._last, None
+        if last is None or last.of() is not terms:
+            _, last = self._weighed(terms)
+        chosen = torch.multinomial(last.weights.T, 1)[:, 0]
+        index, rows = self._index(terms), torch.arange(len(chosen), device=chosen.device)
         for name, buffer in self._buffers_of.items():
-            getattr(self, buffer)[index] = values[name][chosen, rows]
+            getattr(self, buffer)[index] = last.values[name][chosen, rows]
         self.visited[index] = True
 
     def prepare(self, pair: Pair, batch: Batch, num_rows: int) -> None:
@@ -128,6 +118,14 @@ class ScoreClimbing(Estimator):
             terms = self.terms(pair.model, pair.guide, *batch[0], **batch[1])
         self.num_rows = num_rows
         self._make_room(_row_values(terms))
+
+    def _weighed(self, terms: LogTerms) -> tuple[LogTerms, _Candidates]:
+        """The terms of the retained draw, and all candidates with their weights."""
+        log_weight, fresh = self._weights(terms), _row_values(terms)
+        retained = given_terms(terms.pair, terms.batch, self._retained(terms, fresh))
+        weights = torch.cat([self._weights(retained), log_weight]).detach().softmax(0)
+        values = {n: torch.cat([retained.values[n], v]).detach() for n, v in fresh.items()}
+        return retained, _Candidates(weakref.ref(terms), weights, values)
 
     def _make_room(self, values: Mapping[str, Tensor]) -> None:
         if self.num_rows is None:

@@ -74,7 +74,7 @@ def _refuse_labelled_draws(terms: LogTerms) -> None:
     for name, term in terms.posterior.items():
         if name not in terms.enumerated and term.dim() > 2:
             raise ValueError(
-                "TailAdaptive needs draws that do not depend on labels that are enumerated; "
+                "TailAdaptive must have draws that do not depend on labels that are enumerated; "
                 f"got {name!r}."
             )
 

@@ -20,8 +20,9 @@ class UpperTVO(UpperEstimate):
     On every draw the estimate lies above the log of the mean weight, which says nothing of
     log p(x): its expectation may lie below that where K is small. It is above as K grows.
 
-    The guide lowers it; with one partition that is the wake-phi update of reweighted wake-sleep.
-    The model follows the importance-weighted bound. See :class:`UpperEstimate`.
+    The guide lowers it; with one partition that is the wake-phi update of reweighted wake-sleep,
+    with a control variate. The model follows the importance-weighted bound. See
+    :class:`UpperEstimate`.
 
     Args:
         partition: how many parts [0, 1] is cut into, spaced as :func:`log_spaced` has it, or the

@@ -11,9 +11,12 @@ from matplotlib.ticker import LogLocator
 from numpy.typing import NDArray
 
 from ppvae.plot.canvas import new_figure
-from ppvae.plot.looks import Look, label_ends, looks_of, small
+from ppvae.plot.looks import Look, label_ends, log_axis, looks_of, small
 
 __all__ = ["ByDraws", "against_draws"]
+
+# Numbers of draws that are written at the axis, each by itself.
+_MOST_TICKS = 8
 
 Floats = NDArray[np.floating[Any]]
 
@@ -51,7 +54,7 @@ def against_draws(
         axes.plot(draws, value, "o", linestyle=dash, color=color, linewidth=1.4, markersize=3.5)
     axes.set_xscale("log")
     if logarithmic:
-        axes.set_yscale("log")
+        log_axis(axes.yaxis)
     every = sorted({float(k) for line in lines.values() for k in line.draws})
     if len(every) <= _MOST_TICKS:
         axes.set_xticks(every)
@@ -64,6 +67,3 @@ def against_draws(
     ends = {name: (float(line.draws[-1]), float(line.value[-1])) for name, line in lines.items()}
     label_ends(axes, ends, drawn_as)
     return figure
-
-
-_MOST_TICKS = 8

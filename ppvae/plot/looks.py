@@ -8,12 +8,14 @@ from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import XAxis, YAxis
 from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator, MaxNLocator
 from numpy.typing import NDArray
 
 from ppvae.plot.canvas import color_of
 
-__all__ = ["Look", "broken", "label_ends", "looks_of", "small"]
+__all__ = ["Look", "broken", "label_ends", "log_axis", "looks_of", "small"]
 
 _DASHES = ("-", (0, (4, 1.3)), (0, (1, 1)), (0, (5, 1.2, 1, 1.2)))
 _TEXT = 8.0
@@ -43,6 +45,18 @@ def small(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.3, linewidth=0.6)
     axes.set_axisbelow(True)
+
+
+def log_axis(axis: XAxis | YAxis) -> None:
+    """Make an axis logarithmic, with plain numbers at as many ticks as there is room for."""
+    axis.axes.set(**{f"{axis.axis_name}scale": "log"})
+    low, high = axis.get_view_interval()
+    if high < 6 * low:
+        axis.set_major_locator(MaxNLocator(5))
+    else:
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 50 * low else (1,)))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter("")
 
 
 def broken(name: str) -> str:

@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from ppvae.plot.canvas import new_figure
-from ppvae.plot.looks import Look, broken, looks_of, small
+from ppvae.plot.looks import Look, broken, log_axis, looks_of, small
 
 __all__ = ["heat", "histograms", "intervals", "sums"]
 
@@ -29,7 +29,11 @@ _MOST_TICKS = 11
 
 
 def intervals(
-    readings: Mapping[str, Mapping[str, Ends]], *, label: str, looks: Looks | None = None
+    readings: Mapping[str, Mapping[str, Ends]],
+    *,
+    label: str,
+    logarithmic: bool = False,
+    looks: Looks | None = None,
 ) -> Figure:
     """Values with their intervals, in lines, each reading with a marker of its own.
 
@@ -37,6 +41,7 @@ def intervals(
         readings: by the name of the reading and of the line: value, low and high; not drawn where
             NaN. Two readings at most.
         label: what the values are, with their unit.
+        logarithmic: whether the axis is; else there is a line at 0.
         looks: how each line is drawn; by its place unless given.
     """
     names = list(dict.fromkeys(name for values in readings.values() for name in values))
@@ -50,7 +55,10 @@ def intervals(
             face = color if fills[reading] == "color" else "white"
             axes.hlines(y, low, high, color=color, linewidth=1.2)
             axes.plot([value], [y], "o", color=color, markerfacecolor=face, markersize=4)
-    axes.axvline(0, color="0.25", linewidth=0.9, zorder=0.5)
+    if logarithmic:
+        log_axis(axes.xaxis)
+    else:
+        axes.axvline(0, color="0.25", linewidth=0.9, zorder=0.5)
     axes.set_xlabel(label)
     if len(readings) > 1:
         keys = [
@@ -120,44 +128,30 @@ def histograms(
     known = {name: each[~np.isnan(each)] for name, each in values.items()}
     names = [name for name, each in known.items() if len(each)]
     drawn_as = looks or looks_of(names)
-    every = np.concatenate([known[name] for name in names])
-    finite = every[np.isfinite(every)]
-    low, high = np.quantile(finite, [0.002, 0.998]) if len(finite) else (threshold, threshold)
-    edges = np.linspace(min(low, threshold - 0.2), max(high, threshold + 0.2), _BINS + 1)
+    edges = _edges(np.concatenate([known[name] for name in names]), threshold)
     figure, axes = _lines(names, per_line=0.24)
     for y, name in enumerate(names):
-        inside = known[name].clip(edges[0], edges[-1])
-        counts = np.histogram(inside, edges)[0]
-        heights = 0.85 * counts / counts.max()
-        axes.stairs(
-            0.42 + y - heights,
-            edges,
-            baseline=0.42 + y,
-            fill=True,
-            alpha=0.75,
-            color=drawn_as[name].color,
-        )
-        share = float((known[name] > threshold).mean())
-        axes.annotate(
-            f"{share:.0%}",
-            (1.02, y),
-            xycoords=axes.get_yaxis_transform(),
-            va="center",
-            fontsize=_TEXT,
-            annotation_clip=False,
-        )
-    axes.annotate(
-        f"above {threshold:.2f}",
-        (1.02, -1.0),
-        xycoords=axes.get_yaxis_transform(),
-        va="center",
-        fontsize=_TEXT,
-        annotation_clip=False,
-    )
+        counts = np.histogram(known[name].clip(edges[0], edges[-1]), edges)[0]
+        bottom, color = y + 0.42, drawn_as[name].color
+        tops = bottom - 0.85 * counts / counts.max()
+        axes.stairs(tops, edges, baseline=bottom, fill=True, alpha=0.75, color=color)
+        _write_beside(axes, f"{(known[name] > threshold).mean():.0%}", y)
+    _write_beside(axes, f"above {threshold:.2f}", -1.0)
     axes.axvline(threshold, color="0.25", linewidth=0.9, linestyle=(0, (4, 2)))
     axes.set_xlabel(label)
     axes.grid(visible=False, axis="y")
     return figure
+
+
+def _edges(values: Floats, threshold: float) -> Floats:
+    """Of bins that hold nearly all finite values, and the threshold."""
+    finite = values[np.isfinite(values)]
+    low, high = np.quantile(finite, [0.002, 0.998]) if len(finite) else (threshold, threshold)
+    return np.linspace(min(low, threshold - 0.2), max(high, threshold + 0.2), _BINS + 1)
+
+
+def _write_beside(axes: Axes, text: str, y: float) -> None:
+    axes.text(1.02, y, text, va="center", fontsize=_TEXT, transform=axes.get_yaxis_transform())
 
 
 def heat(values: Mapping[str, Floats], *, label: str, columns: str) -> Figure:

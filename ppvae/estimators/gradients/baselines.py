@@ -35,6 +35,9 @@ class Baseline(nn.Module):
     def observe(self, signal: Tensor) -> None:
         """Learn from the signal of a training step, (..., K, B), without gradients."""
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.extra_repr()})"
+
 
 class MovingAverage(Baseline):
     r"""Average of the signals of earlier training steps, over draws and rows.
@@ -105,6 +108,10 @@ class NeuralBaseline(Baseline):
                 f"got shape {tuple(guess.shape)}."
             )
         return guess
+
+    def extra_repr(self) -> str:
+        """The kind of network."""
+        return type(self.network).__name__
 
 
 class LeaveOneOut(Baseline):

@@ -98,6 +98,14 @@ class ScoreFunction(Gradient):
             for site, signal in self._signals(estimator, self._followed(terms)).items():
                 self._baseline(site).observe(signal)
 
+    def extra_repr(self) -> str:
+        """The settings, as they were given."""
+        named = dict(self.baselines.items())
+        baseline = named.get(_ALL, named or None)
+        return ("" if baseline is None else f"{baseline}, ") + (
+            f"reparameterize={self.reparameterize}"
+        )
+
     def _followed(self, terms: LogTerms) -> LogTerms:
         return terms if self.reparameterize else at_fixed_draws(self, terms)
 

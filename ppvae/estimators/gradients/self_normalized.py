@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+
 from torch import Tensor
 
 from ppvae.estimators.gradient import BoundOfWeights, Gradient
 from ppvae.estimators.gradients.direct import at_fixed_draws, change
 from ppvae.estimators.gradients.score_sites import scores_of_draws
-from ppvae.estimators.model_part import model_terms
 from ppvae.estimators.of_means import OfMeans
 from ppvae.terms import LogTerms
 
@@ -52,14 +53,12 @@ class SelfNormalized(Gradient):
 
     def surrogate(self, estimator: BoundOfWeights, terms: LogTerms) -> Tensor:
         """What is differentiated, (B,); its value does not matter."""
-        bound, fixed = _of_means(estimator), at_fixed_draws(self, terms)
+        bound = _of_means(estimator)
+        fixed = _with_scores(at_fixed_draws(self, terms), bound.num_particles)
         log_weight = bound.weights(fixed)
         log_count = _log_count(bound, fixed).expand_as(log_weight)
         of_equals = bound.means(-log_count, log_count)
-        both = bound.summed(fixed, bound.means(log_weight, log_count) - of_equals)
-        of_model = bound.bound(model_terms(terms))
-        draws = bound.num_particles
-        return of_model + draws / (draws - 1) * (both - of_model)
+        return bound.summed(fixed, bound.means(log_weight, log_count) - of_equals)
 
 
 def _of_means(estimator: BoundOfWeights) -> OfMeans:
@@ -68,6 +67,19 @@ def _of_means(estimator: BoundOfWeights) -> OfMeans:
             f"SelfNormalized must be given a bound built of means; got {type(estimator).__name__}."
         )
     return estimator
+
+
+def _with_scores(fixed: LogTerms, draws: int) -> LogTerms:
+    """The same terms, the scores of all that was drawn multiplied by K / (K - 1)."""
+    scaled = copy.copy(fixed)
+    scaled.posterior = {
+        name: term if name in fixed.enumerated else term + change(term) / (draws - 1)
+        for name, term in fixed.posterior.items()
+    }
+    scaled.global_posterior = {
+        name: term + change(term) / (draws - 1) for name, term in fixed.global_posterior.items()
+    }
+    return scaled
 
 
 def _log_count(estimator: OfMeans, fixed: LogTerms) -> Tensor:
