@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -83,12 +85,19 @@ def _marked(pair: Pair, batch: Batch) -> tuple[Traces, Names | None]:
     """Traces with marked draws and the draws that were read; None if they cannot be followed."""
     reads = _HostReads()
     try:
-        # A compiled network need not pass the marks on.
-        with torch.compiler.set_stance("force_eager"), _Marks(), reads:
+        with _uncompiled(), _Marks(), reads:
             return trace_pair(pair, batch, 1)[0], reads.seen
     except Exception:
         # The pair has run before: what failed is to follow its draws.
         return trace_pair(pair, batch, 1)[0], None
+
+
+def _uncompiled() -> contextlib.AbstractContextManager[Any]:
+    """Run compiled networks as they are written: compiled ones need not pass the marks on."""
+    # The compiler takes seconds to import, and nothing is compiled before it is.
+    if "torch._dynamo" not in sys.modules:
+        return contextlib.nullcontext()
+    return torch.compiler.set_stance("force_eager")
 
 
 class _Marks(Messenger):

@@ -21,6 +21,7 @@ from ppvae.estimators import (
     NeuralBaseline,
     ScoreFunction,
 )
+from ppvae.state import live_tensors
 
 exactly = partial(assert_close, rtol=0, atol=1e-10)
 X = torch.linspace(-1.0, 1.0, 5).double()
@@ -173,3 +174,11 @@ def test_a_neural_baseline_is_trained_with_the_pair_and_changes_no_other_gradien
 
 def Adam(parameters):
     return torch.optim.Adam(parameters, lr=0.2)
+
+
+def test_a_checkpoint_holds_what_baselines_have_learned():
+    model, guide, _ = two_bits()
+    estimator = ELBO(gradient=ScoreFunction({"b": MovingAverage(), "c": MovingAverage()}))
+    svi = SVI(model, guide, Adam, estimator)
+    learned = {name for name in live_tensors(svi) if name.endswith(".average")}
+    assert learned == {f"loss.gradient.baselines.{site}.average" for site in "bc"}

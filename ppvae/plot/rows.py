@@ -46,7 +46,7 @@ def intervals(
     """
     names = list(dict.fromkeys(name for values in readings.values() for name in values))
     drawn_as = looks or looks_of(names)
-    figure, axes = _lines(names, per_line=0.22, legend=len(readings) > 1)
+    figure, axes = _lines(names, per_line=0.22, above=0.2)
     fills = dict(zip(readings, ("color", "white"), strict=False))
     for place, (reading, values) in enumerate(readings.items()):
         offset = 0.36 * (place - (len(readings) - 1) / 2)
@@ -87,7 +87,7 @@ def sums(
     least, greatest = min(first[name] for name in names), max(ends)
     # Nats have no zero worth showing: the bars begin so that the second part can be seen.
     left = least - 0.5 * max(greatest - least, 1e-3 * abs(greatest))
-    figure, axes = _lines(names, per_line=0.2, legend=True)
+    figure, axes = _lines(names, per_line=0.2, above=0.2)
     for y, name in enumerate(names):
         color = drawn_as[name].color
         axes.barh(y, first[name] - left, 0.7, left, color=color)
@@ -129,7 +129,7 @@ def histograms(
     names = [name for name, each in known.items() if len(each)]
     drawn_as = looks or looks_of(names)
     edges = _edges(np.concatenate([known[name] for name in names]), threshold)
-    figure, axes = _lines(names, per_line=0.24)
+    figure, axes = _lines(names, per_line=0.24, above=0.2)
     for y, name in enumerate(names):
         counts = np.histogram(known[name].clip(edges[0], edges[-1]), edges)[0]
         bottom, color = y + 0.42, drawn_as[name].color
@@ -164,7 +164,7 @@ def heat(values: Mapping[str, Floats], *, label: str, columns: str) -> Figure:
     """
     names = list(values)
     table = np.stack([values[name] for name in names])
-    figure, axes = _lines(names, per_line=0.2)
+    figure, axes = _lines(names, per_line=0.2, above=0.45)
     drawn = axes.pcolormesh(
         np.arange(table.shape[1] + 1) + 0.5,
         np.arange(len(names) + 1) - 0.5,
@@ -185,11 +185,11 @@ def heat(values: Mapping[str, Floats], *, label: str, columns: str) -> Figure:
     return figure
 
 
-def _lines(names: Sequence[str], *, per_line: float, legend: bool = False) -> tuple[Figure, Axes]:
-    """An empty figure with a line for each name, the first above."""
+def _lines(names: Sequence[str], *, per_line: float, above: float) -> tuple[Figure, Axes]:
+    """An empty figure with a line for each name, the first on top, and room above; in inches."""
     texts = [broken(name) for name in names]
     height = sum(max(per_line, 0.14 * (text.count("\n") + 1)) for text in texts)
-    figure, (axes,) = new_figure(1, 1, size=(_WIDTH, 0.75 + 0.2 * legend + height))
+    figure, (axes,) = new_figure(1, 1, size=(_WIDTH, 0.75 + above + max(height, 0.4)))
     small(axes)
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.set_yticks(range(len(names)), texts)
