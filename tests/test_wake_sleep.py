@@ -86,6 +86,28 @@ def test_an_enumerated_label_is_summed_inside_of_the_weights():
     exactly(found, torch.autograd.grad(by_hand, tensors))
 
 
+def test_a_label_that_the_model_rules_out_has_no_part():
+    logits = torch.randn(3, requires_grad=True)
+
+    def model(x):
+        with rows(x):
+            y = pyro.sample("y", dist.Categorical(torch.tensor([0.5, 0.0, 0.5])))
+            pyro.sample("x", dist.Normal(y.to(x), 1.0), obs=x)
+
+    def guide(x):
+        with rows(x):
+            infer = {"enumerate": "parallel"}
+            pyro.sample("y", dist.Categorical(logits=logits), infer=infer)
+
+    estimator, x = ReweightedWakeSleep(2), torch.randn(4)
+    terms = estimator.terms(model, guide, x)
+    found = torch.autograd.grad(estimator.surrogate(terms).sum(), logits)[0]
+    posterior = (
+        torch.tensor([0.0, -torch.inf, 0.0]) - (x[:, None] - torch.arange(3.0)) ** 2 / 2
+    ).softmax(1)
+    exactly(found, (posterior - logits.detach().softmax(0)).sum(0))
+
+
 def test_draws_that_keep_their_path_give_the_gradient_of_detached_ones():
     problem = layered(5)
     pyro.set_rng_seed(0)

@@ -46,6 +46,12 @@ def above_which(own: xr.Dataset, looks: Looks) -> list[Picture]:
     readings = {name: _known(values) for name, values in readings.items()}
     if not any(readings.values()):
         return []
+    claim = "One seed alone gives no interval."
+    if own.sizes["seed"] > 1:
+        claim = (
+            f"The intervals of all lines hold together at {own.attrs['confidence']:.0%}; where one "
+            "holds 0, there is no saying which lies above."
+        )
     said = [
         f"at {name} {label} {interval}"
         for name, values in readings.items()
@@ -54,9 +60,7 @@ def above_which(own: xr.Dataset, looks: Looks) -> list[Picture]:
     return [
         Picture(
             intervals(readings, label=f"log p(x) above {first}, nats per datum", looks=looks),
-            caption=f"Differences to {first}, paired by seed and row. The intervals of all lines "
-            f"hold together at {own.attrs['confidence']:.0%}; where one holds 0, there is no "
-            "saying which lies above.",
+            caption=f"Differences to {first}, paired by seed and row. {claim}",
             alt=f"Intervals of the differences to {first}: {'; '.join(said)}.",
         )
     ]
@@ -148,7 +152,9 @@ def by_coordinate(own: xr.Dataset, looks: Looks) -> list[Picture]:
 
 def sample_pictures(samples: Mapping[str, xr.Dataset]) -> list[Picture]:
     """A square of images from each model, all in the same shades."""
-    pictures = []
+    pictures: list[Picture] = []
+    if not samples:
+        return pictures
     ends = [shades(drawn["x_mean"].values) for drawn in samples.values()]
     limits = min(low for low, _ in ends), max(high for _, high in ends)
     for name, drawn in samples.items():

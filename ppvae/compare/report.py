@@ -87,10 +87,15 @@ def _pictures(dataset: xr.Dataset, samples: Mapping[str, xr.Dataset]) -> list[Se
     if images:
         how = next(iter(images.values()))["x_mean"].attrs["how"]
         words = (
-            f"{how.capitalize()} of p(x|z) at codes z from the prior, first seed, all in the same "
-            "shades."
+            f"{how.capitalize()} of p(x|z) at codes z from the prior, first seed; all on the same "
+            "data in the same shades."
         )
-        blocks: list[Block] = [words, Pictures(sample_pictures(images), _LEAST_FOR_SAMPLES)]
+        squares = [
+            picture
+            for names in groups(dataset)
+            for picture in sample_pictures({n: images[n] for n in names if n in images})
+        ]
+        blocks: list[Block] = [words, Pictures(squares, _LEAST_FOR_SAMPLES)]
         sections.append(Section("Samples of each model", blocks))
     return sections
 

@@ -9,11 +9,10 @@ import numpy as np
 import xarray
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator
 from numpy.typing import NDArray
 
 from ppvae.plot.canvas import new_figure
-from ppvae.plot.looks import Look, label_ends, looks_of, small
+from ppvae.plot.looks import Look, label_ends, log_ticks, looks_of, small
 
 __all__ = ["curves", "curves_by", "history"]
 
@@ -154,10 +153,7 @@ def _use_seconds(axes: Axes, seconds: Values, values: Values) -> None:
         inside = np.flatnonzero(mean >= least)
         starts += [at[max(first - 1, 0)] for first in inside[:1]]
     axes.set_xlim(left=0.9 * min(starts, default=1.0))
-    left, right = axes.get_xlim()
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if right < 50 * left else (1, 3)))
-    axes.xaxis.set_major_formatter("{x:g}")
-    axes.xaxis.set_minor_formatter("")
+    log_ticks(axes.xaxis)
 
 
 def _name_axes(axes: Sequence[Axes], clocks: Sequence[str], label: str) -> None:

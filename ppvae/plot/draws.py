@@ -11,7 +11,7 @@ from matplotlib.ticker import LogLocator
 from numpy.typing import NDArray
 
 from ppvae.plot.canvas import new_figure
-from ppvae.plot.looks import Look, label_ends, log_axis, looks_of, small
+from ppvae.plot.looks import Look, label_ends, log_ticks, looks_of, small
 
 __all__ = ["ByDraws", "against_draws"]
 
@@ -54,7 +54,8 @@ def against_draws(
         axes.plot(draws, value, "o", linestyle=dash, color=color, linewidth=1.4, markersize=3.5)
     axes.set_xscale("log")
     if logarithmic:
-        log_axis(axes.yaxis)
+        axes.set_yscale("log")
+        log_ticks(axes.yaxis)
     every = sorted({float(k) for line in lines.values() for k in line.draws})
     if len(every) <= _MOST_TICKS:
         axes.set_xticks(every)

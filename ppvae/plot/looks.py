@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ppvae.plot.canvas import color_of
 
-__all__ = ["Look", "broken", "label_ends", "log_axis", "looks_of", "small"]
+__all__ = ["Look", "broken", "label_ends", "log_ticks", "looks_of", "small"]
 
 _DASHES = ("-", (0, (4, 1.3)), (0, (1, 1)), (0, (5, 1.2, 1, 1.2)))
 _TEXT = 8.0
@@ -47,9 +47,8 @@ def small(axes: Axes) -> None:
     axes.set_axisbelow(True)
 
 
-def log_axis(axis: XAxis | YAxis) -> None:
-    """Make an axis logarithmic, with plain numbers at as many ticks as there is room for."""
-    axis.axes.set(**{f"{axis.axis_name}scale": "log"})
+def log_ticks(axis: XAxis | YAxis) -> None:
+    """Write plain numbers at a logarithmic axis, as many as there is room for."""
     low, high = axis.get_view_interval()
     if high < 6 * low:
         axis.set_major_locator(MaxNLocator(5))

@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from ppvae.plot.canvas import new_figure
-from ppvae.plot.looks import Look, broken, log_axis, looks_of, small
+from ppvae.plot.looks import Look, broken, log_ticks, looks_of, small
 
 __all__ = ["heat", "histograms", "intervals", "sums"]
 
@@ -56,7 +56,8 @@ def intervals(
             axes.hlines(y, low, high, color=color, linewidth=1.2)
             axes.plot([value], [y], "o", color=color, markerfacecolor=face, markersize=4)
     if logarithmic:
-        log_axis(axes.xaxis)
+        axes.set_xscale("log")
+        log_ticks(axes.xaxis)
     else:
         axes.axvline(0, color="0.25", linewidth=0.9, zorder=0.5)
     axes.set_xlabel(label)
