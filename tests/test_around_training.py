@@ -27,7 +27,9 @@ from ppvae import (
 
 EIGENVALUES = torch.tensor([8.0, 5.0, 3.0, 1.5, 0.8, 0.5])
 # Nats: one draw for each row is noise, and the optimizer still moves.
-CLOSE = 0.07
+CLOSE = 0.1
+# A code with less of a KL than this tells nothing; the least that a kept one has here is 0.11.
+ACTIVE = 0.05
 
 
 def data(num_rows=400):
@@ -81,7 +83,7 @@ def best_kl(beta):
 )
 def test_under_beta_the_codes_with_eigenvalues_below_it_collapse(beta, active, steps):
     kl = trained(BetaELBO(beta, analytic_kl=True), steps)
-    assert int((kl > CLOSE).sum()) == active == int((beta < EIGENVALUES).sum())
+    assert int((kl > ACTIVE).sum()) == active == int((beta < EIGENVALUES).sum())
     assert_close(kl, best_kl(beta), rtol=0, atol=CLOSE)
 
 

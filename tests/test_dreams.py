@@ -1,6 +1,7 @@
 """Sleep: the guide learns from codes and data that the model draws, and from nothing else."""
 
 import math
+from functools import partial
 
 import pyro
 import pyro.distributions as dist
@@ -20,6 +21,9 @@ from ppvae.models import VAE
 from ppvae.networks import MLP
 
 
+sleep = partial(ReweightedWakeSleep, insomnia=0.0)
+
+
 def dreamt(model, guide, *args, **fields):
     """Terms of dreams of a pair that was run before."""
     terms = log_terms(model, guide, args or fields)
@@ -29,7 +33,7 @@ def dreamt(model, guide, *args, **fields):
 def test_sleep_is_unbiased_for_the_inclusive_kl_under_the_model():
     pair, batches = linear_pair(offset=0.4), 400
     tensors = [pair.slope, pair.shift, pair.log_scale]
-    estimator, x = ReweightedWakeSleep(1, insomnia=0.0), torch.full((50, 4), 100.0)
+    estimator, x = sleep(1), torch.full((50, 4), 100.0)
 
     def gradient():
         # The rows of the batch are far from what the model draws, and have no part in it.
@@ -64,6 +68,26 @@ def test_the_model_alone_has_the_gradient_of_its_bound_in_sleep():
         terms = estimator.terms(pair.model, pair.guide, x)
         found.append(torch.autograd.grad(estimator.surrogate(terms).sum(), weight)[0])
     assert_close(*found, rtol=0, atol=1e-10)
+
+
+def test_a_site_shared_by_all_rows_is_dreamt_with_them_and_counted_once():
+    loc, x, estimator = torch.tensor(0.5, requires_grad=True), torch.zeros(5), sleep(1)
+
+    def model(x):
+        mu = pyro.sample("mu", dist.Normal(torch.zeros(()), 1.0))
+        with rows(x):
+            pyro.sample("x", dist.Normal(mu, 1.0), obs=x)
+
+    def guide(x):
+        pyro.sample("mu", dist.Normal(loc, 1.0))
+
+    def gradient():
+        surrogate = estimator.surrogate(estimator.terms(model, guide, x))
+        return torch.autograd.grad(surrogate.sum(), loc)[0]
+
+    found = torch.stack([gradient() for _ in range(300)])
+    # E_p[mu - loc]
+    assert abs(found.mean() + 0.5) < 5 * found.std() / math.sqrt(300)
 
 
 def test_a_guide_sees_the_dreamt_data_beside_the_labels_of_the_batch():

@@ -214,7 +214,11 @@ def test_settings_outside_of_their_range_are_refused(make, message):
 
 
 @pytest.mark.parametrize(
-    "make, message", [(bits, "needs reparameterized .* got 'b1'"), (labelled, "got 'y', which is")]
+    "make, message",
+    [
+        (bits, "sites alone; got 'b1', which is scored"),
+        (labelled, "sites alone; got 'y', which is enumerated"),
+    ],
 )
 def test_doubly_reparameterized_wake_refuses_sites_without_a_path(make, message):
     with pytest.raises(ValueError, match=message):

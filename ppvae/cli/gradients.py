@@ -126,10 +126,12 @@ def _built(arguments: argparse.Namespace) -> tuple[Experiment, Data, str, str]:
     recipe = find_recipe(name)
     options = own_options(GRADIENTS, {name: recipe}, arguments.rest)
     device = resolve_device(arguments.device)
-    data = data_of(arguments, recipe).to(device)
+    data = data_of(arguments, recipe)
     first_look(recipe, data, seed=arguments.seed, **options).raise_if_wrong()
     experiment = build(recipe, data, seed=arguments.seed, **options)
-    Pair(experiment.model, experiment.guide).to(device)
+    pair = Pair(experiment.model, experiment.guide)
+    pair.to(device)
+    data = data.to(device, next((leaf.dtype for leaf in pair.leaves.values()), None))
     said = "".join(f", {key} {value:g}" for key, value in options.items())
     return experiment, data, f"{recipe.name}-{data.name}", f"{recipe.name} on {data.name}{said}"
 

@@ -66,6 +66,10 @@ class AroundELBO(Estimator):
         """The objective of the last training batch in nats per datum, ()."""
         return {"objective": self.followed}
 
+    def biased_for(self) -> str | None:
+        """What is followed instead of the bound."""
+        return "that of its objective"
+
     def divergence(self, terms: LogTerms) -> Tensor:
         """KL(q(z|x) || p(z)), (B,) nats, with the share of sites outside of the data plate."""
         ratio = terms.log_ratio_with_kl if self.elbo.analytic_kl else terms.log_ratio

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ppvae.dreams import dreamt_terms
-from ppvae.estimators.base import Estimator, per_datum, refuse_scored, weights_of_draws
+from ppvae.estimators.base import Estimator, per_datum, weights_of_draws
 from ppvae.estimators.iwae import target_of_draws
 from ppvae.estimators.model_part import model_surrogate
 from ppvae.estimators.wake import wake_surrogate
@@ -95,14 +95,13 @@ class ReweightedWakeSleep(Estimator):
 
     def biased_for(self) -> str | None:
         """What each of the two follows."""
-        shares = []
-        if self.insomnia > 0:
-            shares.append(f"{self.insomnia:g} of that at the data, up to a bias of order 1 / K")
-        if self.insomnia < 1:
-            shares.append(f"{1 - self.insomnia:g} of that at data drawn from the model")
+        wake, sleep = "at the data, up to a bias of order 1 / K", "at data drawn from the model"
+        where = {1.0: wake, 0.0: sleep}.get(
+            self.insomnia, f"{self.insomnia:g} of it {wake}, {1 - self.insomnia:g} of it {sleep}"
+        )
         return (
             "that of its bound for the model, and for the guide that of minus "
-            f"KL(p(z|x) || q(z|x)): {', '.join(shares)}"
+            f"KL(p(z|x) || q(z|x)) {where}"
         )
 
     def surrogate(self, terms: LogTerms) -> Tensor:
@@ -121,13 +120,13 @@ class ReweightedWakeSleep(Estimator):
         return wake_surrogate(self, terms)
 
     def _path(self, terms: LogTerms) -> Tensor:
-        refuse_scored(self, terms)
         enumerated = [name for name in terms.enumerated if name in terms.posterior]
-        if enumerated:
-            raise ValueError(
-                "ReweightedWakeSleep(doubly_reparameterized=True) must have reparameterized sites "
-                f"alone; got {enumerated[0]!r}, which is enumerated."
-            )
+        for kind, names in (("scored", terms.scored), ("enumerated", enumerated)):
+            if names:
+                raise ValueError(
+                    "ReweightedWakeSleep(doubly_reparameterized=True) must have reparameterized "
+                    f"sites alone; got {names[0]!r}, which is {kind}."
+                )
         log_weight = weights_of_draws(self, terms)
         weights = log_weight.detach().softmax(0)
         path = log_weight - weights_of_draws(self, terms.fixed)

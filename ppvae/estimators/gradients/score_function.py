@@ -70,10 +70,6 @@ class ScoreFunction(Gradient):
         for name in self.baselines:
             self._baseline(name).accept(estimator)
 
-    def extra_repr(self) -> str:
-        """The settings, as they were given."""
-        return f"reparameterize={self.reparameterize}"
-
     def surrogate(self, estimator: BoundOfWeights, terms: LogTerms) -> Tensor:
         """The bound, (B,), with the gradient above; less the squared errors of baselines."""
         followed = self._followed(terms)
@@ -101,10 +97,8 @@ class ScoreFunction(Gradient):
     def extra_repr(self) -> str:
         """The settings, as they were given."""
         named = dict(self.baselines.items())
-        baseline = named.get(_ALL, named or None)
-        return ("" if baseline is None else f"{baseline}, ") + (
-            f"reparameterize={self.reparameterize}"
-        )
+        baseline = f"{named.get(_ALL, named)}, " if named else ""
+        return f"{baseline}reparameterize={self.reparameterize}"
 
     def _followed(self, terms: LogTerms) -> LogTerms:
         return terms if self.reparameterize else at_fixed_draws(self, terms)
