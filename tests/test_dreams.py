@@ -20,7 +20,6 @@ from ppvae.guides import GaussianGuide
 from ppvae.models import VAE
 from ppvae.networks import MLP
 
-
 sleep = partial(ReweightedWakeSleep, insomnia=0.0)
 
 
