@@ -57,7 +57,7 @@ def test_a_word_that_does_not_fit_is_refused(command, words, capsys):
     [
         ("elbow", "estimator must be one of .* Did you mean 'elbo'"),
         ("iwae:0", "num_particles must be at least 1; got 0"),
-        ("iwae:five", "estimator must be written NAME:K; got 'iwae:five'"),
+        ("iwae:five", "estimator must be written iwae:K; got 'iwae:five'"),
         ("renyi:1:5", "alpha must"),
         ("bound.py:Bound", "estimator must name a class of bound.py"),
         ("gone.py:Bound", "must be readable; got gone.py"),

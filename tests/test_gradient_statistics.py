@@ -140,3 +140,11 @@ def test_a_slope_weighs_each_point_by_its_error():
 def test_a_slope_needs_two_draws():
     with pytest.raises(ValueError, match="draws must be at least two different K; got"):
         log_slope([4, 4], [1.0, 1.0], [0.1, 0.1])
+
+
+def test_gradients_that_are_all_the_same_have_no_noise():
+    draws = torch.full((50, 3), 0.1, dtype=torch.float32)
+    values, errors = jackknifed(products(draws))
+    assert values[named("variance")] == 0
+    assert values[named("snr")] == np.inf
+    assert np.isnan(errors[named("snr")])

@@ -1,12 +1,14 @@
 """check_estimator passes what is right, and names the law that a wrong estimator breaks."""
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
 from torch.testing import assert_close
 
 from ppvae import ELBO, IWAE, Estimator, Renyi, log_terms
+from ppvae.estimators.gradients import VIMCO
 from ppvae.testing import LawBroken, bits, check_estimator, labelled, layered, linear
 
 PROBLEMS = (linear, layered, bits, labelled)
@@ -138,3 +140,16 @@ def test_a_report_reads_as_lines():
     lines = str(check_estimator(IWAE(2), draws=200)).splitlines()
     assert lines[0] == "iwae:2"
     assert "per datum" in lines[1]
+
+
+def test_the_bound_in_the_readme_keeps_every_law():
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    block = readme.split("<!-- own bound -->\n```python\n")[1].split("```")[0]
+    assert len(block.split("class ")[1].strip().splitlines()) <= 10
+    names = {}
+    exec(block, names)
+    report = check_estimator(names["MyBound"], draws=1000)
+    assert "unbiased" in report.laws["gradient"]
+    assert (
+        "exact to 1e-10" in check_estimator(names["MyBound"](VIMCO(), 3)).laws["discrete latents"]
+    )

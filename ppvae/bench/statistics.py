@@ -11,7 +11,7 @@ trace of their covariance), e the gradient they are held against:
 
 All but the roots and ratios are unbiased. The plain |mean of g| / sd has instead a floor of
 1 / sqrt(n) where there is no signal at all. A root of what came out negative is NaN: the noise is
-larger than what is measured.
+larger than what is measured. Without any noise the SNR is infinite.
 
 Standard errors are those of the jackknife over batches of draws: each statistic is computed again
 without each of the S batches, and s.e.^2 = (S - 1) / S sum (theta_s - mean theta)^2. That of a root
@@ -48,7 +48,9 @@ def jackknifed(of: Products) -> tuple[Array, Array]:
     if batches < 3:
         return statistics(of), np.full(len(STATISTICS), math.nan)
     again = np.array([_smooth(of.without(batch)) for batch in range(batches)])
-    errors = np.sqrt(((again - again.mean(0)) ** 2).sum(0) * (batches - 1) / batches)
+    with np.errstate(invalid="ignore"):
+        # Of infinite ratios there is no spread.
+        errors = np.sqrt(((again - again.mean(0)) ** 2).sum(0) * (batches - 1) / batches)
     values = statistics(of)
     signal, variance, ratio, bias, cosine = errors
     # A root of what is only just positive has no jackknife: by its slope instead.
@@ -68,6 +70,9 @@ def _smooth(of: Products) -> Array:
         return np.full(5, math.nan)
     signal = float(of.weight @ of.own @ of.weight - square) / (total * (total - 1))
     variance = square / total - signal
+    if abs(variance) <= of.precision * square / total:
+        # Draws that are all the same, as where everything is summed out: no noise but rounding.
+        variance = 0.0
     found = [signal, variance, _ratio(signal, variance)]
     if of.apart is None or of.other is None or of.between is None or len(of.weight) < 2:
         return np.array([*found, math.nan, math.nan])
@@ -121,8 +126,11 @@ def _off_diagonal(products: Array, weight: Array) -> float:
 
 
 def _root(value: float) -> float:
+    """The root; NaN below zero."""
     return math.sqrt(value) if value >= 0 else math.nan
 
 
 def _ratio(value: float, over: float) -> float:
+    if over == 0 and value > 0:
+        return math.inf
     return value / over if over > 0 else math.nan

@@ -30,6 +30,7 @@ class Products:
         between: of g_s with r_t, (S, S).
         apart: of the deviations g_s - r_s, (S, S); by themselves, since differences of the others
             would lose all digits where g and r agree.
+        precision: share of |g|^2 below which a variance is rounding.
     """
 
     weight: Array
@@ -38,13 +39,14 @@ class Products:
     other: Array | None = None
     between: Array | None = None
     apart: Array | None = None
+    precision: float = 0.0
 
     def without(self, batch: int) -> Products:
         """The same without one batch."""
         left = np.delete(np.arange(len(self.weight)), batch)
         grid = np.ix_(left, left)
         pairs = (None if a is None else a[grid] for a in (self.other, self.between, self.apart))
-        return Products(self.weight[left], self.square[left], self.own[grid], *pairs)
+        return Products(self.weight[left], self.square[left], self.own[grid], *pairs, self.precision)
 
 
 class BatchMeans:
@@ -99,9 +101,10 @@ class BatchMeans:
                 other += _gram(held, held)
                 between += _gram(mean, held)
                 apart += _gram(mean - held, mean - held)
+        precision = max(torch.finfo(self._sums[name].dtype).eps for name in names)
         if against is None:
-            return Products(self.weight, square, own)
-        return Products(self.weight, square, own, other, between, apart)
+            return Products(self.weight, square, own, precision=precision)
+        return Products(self.weight, square, own, other, between, apart, precision)
 
     def _batch_of(self, first: int, end: int) -> Tensor:
         return torch.arange(first, end) * self._batches // self._num_draws

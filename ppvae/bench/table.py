@@ -135,6 +135,8 @@ def _measured(line: xr.Dataset, name: str) -> str:
 
 def _with_error(line: xr.Dataset, name: str, form: str = ".3g") -> str:
     value, error = float(line[name]), float(line[f"{name}_se"])
+    if math.isinf(value):
+        return "no noise"
     return _NOISE if math.isnan(value) else f"{value:{form}} ± {error:.1g}"
 
 

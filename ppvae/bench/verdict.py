@@ -62,8 +62,12 @@ def _held(own: xr.Dataset, name: str) -> str:
 
 
 def _are_apart(one: tuple[float, float], other: tuple[float, float]) -> bool:
+    if math.isinf(one[0]):
+        return not math.isinf(other[0])
     return one[0] - other[0] > _APART * math.hypot(one[1], other[1])
 
 
 def _pair(ratio: tuple[float, float]) -> str:
+    if math.isinf(ratio[0]):
+        return "as it has no noise"
     return f"{ratio[0]:.3g} ± {ratio[1]:.1g}"
