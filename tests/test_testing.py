@@ -9,6 +9,7 @@ from torch.testing import assert_close
 
 from ppvae import ELBO, IWAE, Estimator, Renyi, log_terms
 from ppvae.estimators.gradients import VIMCO
+from ppvae.named import ALL, estimator_named
 from ppvae.testing import LawBroken, bits, check_estimator, labelled, layered, linear
 
 PROBLEMS = (linear, layered, bits, labelled)
