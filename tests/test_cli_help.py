@@ -43,7 +43,7 @@ def test_outlines_say_what_running_the_files_says():
 
 
 @pytest.mark.parametrize("name", built_in())
-@pytest.mark.parametrize("verb", ["fit", "compare", "check"])
+@pytest.mark.parametrize("verb", ["fit", "compare", "gradients", "check"])
 def test_help_has_every_option_of_an_experiment(verb, name, capsys):
     out = said(capsys, verb, name, "--help")
     for option in find_recipe(name).schema.values():
@@ -51,7 +51,7 @@ def test_help_has_every_option_of_an_experiment(verb, name, capsys):
         assert f"(default: {option.default})" in " ".join(out.split())
 
 
-@pytest.mark.parametrize("verb", ["fit", "compare", "evaluate", "sample", "check"])
+@pytest.mark.parametrize("verb", ["fit", "compare", "gradients", "evaluate", "sample", "check"])
 def test_every_verb_has_quick(verb, capsys):
     assert "--quick" in said(capsys, verb, "--help")
 

@@ -101,6 +101,8 @@ def test_a_biased_estimator_is_found_out():
     guide = found.sel(block="guide").isel(estimator=0)
     assert str(guide["target"].item()) == "inclusive KL"
     assert float(guide["bias_z"]) > 5
+    # Biased by its two draws, but on the way.
+    assert float(guide["cosine"]) > 0.9
 
 
 def test_without_an_exact_gradient_the_least_noisy_unbiased_one_is_the_reference():
@@ -117,6 +119,14 @@ def test_without_an_exact_gradient_the_least_noisy_unbiased_one_is_the_reference
     assert plain < 5 < path
     assert found["biased_for"].values[[0, 1, 3]].tolist() == ["", "", ""]
     assert "KL(p(z|x)" in str(found["biased_for"].values[2])
+
+
+def test_a_biased_estimator_is_no_reference_however_little_noise_it_has():
+    experiment, x = toy()
+    estimators = [IWAE(4), IWAE(4, gradient=StickingTheLanding())]
+    found = ppvae.gradients(experiment, x, estimators, 50, **quiet).sel(block="guide")
+    assert float(found["variance"][1]) < float(found["variance"][0])
+    assert found["reference"].values.tolist() == ["itself", "iwae:4"]
 
 
 def test_equal_seeds_give_equal_numbers():

@@ -124,6 +124,7 @@ def assembled(measured: Sequence[Measured], blocks: Blocks, exact: Exact, seed: 
     )
     found["num_parameters"] = ("block", [blocks.size(block) for block in blocks.names])
     found["variance_time"] = found["variance"] * found["ms"]
+    found["variance_time_se"] = found["variance_se"] * found["ms"]
     for name in found:
         _describe(found, str(name))
     found.attrs = _circumstances(measured, blocks, seed)
@@ -192,6 +193,7 @@ def _describe(found: xr.Dataset, name: str) -> None:
         found[name].attrs["units"] = _UNITS[of]
     error = f"standard error of {of}, "
     how = "over draws" if of == "bound" else "by the jackknife over batches of draws"
+    how += ", the clock taken as it is" if of == "variance_time" else ""
     found[name].attrs["long_name"] = _WORDS.get(name, error + how)
 
 

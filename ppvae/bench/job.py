@@ -46,7 +46,7 @@ def gradients(
     held against the exact gradient of what the estimator aims at where the experiment knows it;
     else against the one of least variance among the others that aim at the same and claim to be
     unbiased. ``reference`` says which. Nothing is changed: parameters, buffers, generators and what
-    estimators have learned stay as they are.
+    estimators have learned stay as they are; networks run in the mode that they are in.
 
     Args:
         source: an experiment, a run, a pair or a tuple (model, guide); the first two may know

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -13,14 +11,16 @@ __all__ = ["log_slope"]
 def log_slope(draws: ArrayLike, ratio: ArrayLike, error: ArrayLike) -> tuple[float, float]:
     r"""The slope of log SNR against log K with its standard error.
 
-    .. math:: \log \mathrm{SNR}_K = a + b \log K
+    .. math:: b = \sum_i c_i \log \mathrm{SNR}_i, \quad
+        c_i = (\log K_i - m) / \sum_j (\log K_j - m)^2, \quad m = \mathrm{mean}_j \log K_j
 
-    by least squares, each point weighed by 1 / (s.e. of log SNR)^2; the points are independent.
+    All points count alike, however well each is known: where the line bends, weights would say at
+    which K. The points are independent.
 
     Args:
         draws: K, at least two different ones.
         ratio: the signal-to-noise ratios, positive.
-        error: their standard errors, positive.
+        error: their standard errors.
 
     Returns:
         b and its standard error; NaN where a ratio is NaN, lost in the noise.
@@ -28,10 +28,10 @@ def log_slope(draws: ArrayLike, ratio: ArrayLike, error: ArrayLike) -> tuple[flo
     Raises:
         ValueError: fewer than two K.
     """
-    x, y = np.log(np.asarray(draws, dtype=float)), np.log(np.asarray(ratio, dtype=float))
-    if len(set(x.tolist())) < 2:
-        raise ValueError(f"draws must be at least two different K; got {list(np.exp(x))}.")
-    weight = (np.asarray(ratio, dtype=float) / np.asarray(error, dtype=float)) ** 2
-    centred = x - float(weight @ x / weight.sum())
-    spread = float(weight @ centred**2)
-    return float(weight @ (centred * y)) / spread, 1 / math.sqrt(spread)
+    numbers, values = np.asarray(draws, dtype=float), np.asarray(ratio, dtype=float)
+    if len(set(numbers.tolist())) < 2:
+        raise ValueError(f"draws must be at least two different K; got {numbers.tolist()}.")
+    centred = np.log(numbers) - np.log(numbers).mean()
+    each = centred / (centred @ centred)
+    relative = np.asarray(error, dtype=float) / values
+    return float(each @ np.log(values)), float(np.sqrt(each**2 @ relative**2))

@@ -45,8 +45,15 @@ class Products:
         """The same without one batch."""
         left = np.delete(np.arange(len(self.weight)), batch)
         grid = np.ix_(left, left)
-        pairs = (None if a is None else a[grid] for a in (self.other, self.between, self.apart))
-        return Products(self.weight[left], self.square[left], self.own[grid], *pairs, self.precision)
+        return Products(
+            weight=self.weight[left],
+            square=self.square[left],
+            own=self.own[grid],
+            other=None if self.other is None else self.other[grid],
+            between=None if self.between is None else self.between[grid],
+            apart=None if self.apart is None else self.apart[grid],
+            precision=self.precision,
+        )
 
 
 class BatchMeans:

@@ -61,6 +61,11 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help="take pair, data and trained parameters from a run, instead of an experiment",
     )
+    _add_circumstances(group)
+
+
+def _add_circumstances(group: argparse._ActionsContainer) -> None:
+    """Add the options that have little to do with the question."""
     group.add_argument("--seed", type=seed, default=0, metavar="N", help="default: 0")
     group.add_argument(
         "--device",
@@ -84,6 +89,7 @@ def _run(arguments: argparse.Namespace) -> int:
     names = arguments.estimators or usual_estimators(arguments.words, ESTIMATORS)
     default = _QUICK_DRAWS if arguments.quick else _DRAWS
     draws = default if arguments.num_draws is None else arguments.num_draws
+    _announce(arguments)
     from ppvae.named import estimator_named
 
     estimators = [estimator_named(name) for name in names]
@@ -114,10 +120,20 @@ def _run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _announce(arguments: argparse.Namespace) -> None:
+    """Print the first line, before anything heavy is imported."""
+    if not arguments.run:
+        announce("gradients", [only_one(arguments.words)], arguments)
+        return
+    if arguments.words or arguments.rest:
+        got = [*arguments.words, *arguments.rest][0]
+        raise ValueError(f"--run must stand without an experiment and its options; got {got!r}.")
+    print(f"ppvae gradients: {arguments.run} ...", flush=True)
+
+
 def _built(arguments: argparse.Namespace) -> tuple[Experiment, Data, str, str]:
     """An experiment at its initial parameters."""
     name = only_one(arguments.words)
-    announce("gradients", [name], arguments)
     from ppvae.cli.look import first_look
     from ppvae.experiment import build, find_recipe
     from ppvae.pair import Pair
@@ -138,10 +154,6 @@ def _built(arguments: argparse.Namespace) -> tuple[Experiment, Data, str, str]:
 
 def _from_run(arguments: argparse.Namespace) -> tuple[Run, Data, str, str]:
     """A run at its trained parameters."""
-    if arguments.words or arguments.rest:
-        got = [*arguments.words, *arguments.rest][0]
-        raise ValueError(f"--run must stand without an experiment and its options; got {got!r}.")
-    print(f"ppvae gradients: {arguments.run} ...", flush=True)
     from ppvae.runs import load_run
 
     run = load_run(arguments.run, data_dir=arguments.data_dir, device=arguments.device)

@@ -29,6 +29,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
     _show("data sets (--data NAME, or a file or folder)", data.NAMES)
     _show("estimators (--estimator NAME, or mine.py:MyBound)", named.NAMES)
+    _show("parts behind a name, as in iwae:5+dreg", named.PARTS)
     return 0
 
 
