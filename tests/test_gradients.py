@@ -129,6 +129,18 @@ def test_a_biased_estimator_is_no_reference_however_little_noise_it_has():
     assert found["reference"].values.tolist() == ["itself", "iwae:4"]
 
 
+def test_deviations_from_another_estimator_are_in_standard_errors():
+    experiment, x = toy(2)
+    estimators = [IWAE(3), IWAE(3, gradient=DoublyReparameterized())]
+    found = [
+        ppvae.gradients(experiment, x, estimators, 80, seed=seed, **quiet) for seed in range(40)
+    ]
+    off = xr.concat(found, "seed")["bias_z"].sel(estimator="iwae:3", block="guide")
+    # Mean 0 and standard deviation 1: noise in common made it -1.5 and more.
+    assert abs(float(off.mean())) < 5 / 40**0.5
+    assert float(off.std()) < 1 + 5 / 80**0.5
+
+
 def test_equal_seeds_give_equal_numbers():
     experiment, x = toy()
     first, again, other = (

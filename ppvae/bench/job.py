@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pyro
 import pyro.infer
 import torch
@@ -56,7 +58,7 @@ def gradients(
         num_draws: gradients of each, at least 2; standard errors need 3.
         groups: named blocks beside "model" and "guide": for each the names of its parameters,
             beginnings of names, or patterns with *.
-        seed: of the draws, the same for each estimator.
+        seed: of the draws; those of different estimators are independent.
         num_timed: ordinary gradients of each that are timed, after the draws; 0 for no clock.
         progress: whether to show them being drawn.
 
@@ -107,8 +109,9 @@ class _Job:
         found = []
         with DrawsProgress(len(self._samplers), self._num_draws, progress) as shown:
             for estimator, sampler in zip(self._estimators, self._samplers, strict=True):
-                shown.begin(name_of(estimator))
-                means, bounds = self._drawn(sampler, shown)
+                name = name_of(estimator)
+                shown.begin(name)
+                means, bounds = self._drawn(sampler, name, shown)
                 shown.end()
                 found.append(Measured(estimator, means, bounds, sampler.at_once))
         return found
@@ -123,9 +126,13 @@ class _Job:
         for each, sampler in zip(measured, self._samplers, strict=True):
             each.peak_bytes = peak_bytes(sampler, device)
 
-    def _drawn(self, sampler: Sampler, shown: DrawsProgress) -> tuple[BatchMeans, Tensor]:
+    def _drawn(
+        self, sampler: Sampler, name: str, shown: DrawsProgress
+    ) -> tuple[BatchMeans, Tensor]:
         means, bounds = BatchMeans(self._blocks.leaves, self._num_draws), []
-        pyro.set_rng_seed(self._seed)
+        # Noise in common would tie draws of one estimator to other draws of its reference.
+        own = np.random.SeedSequence([self._seed, zlib.crc32(name.encode())])
+        pyro.set_rng_seed(int(own.generate_state(1)[0]))
         for drawn, values in sampler.draw(self._num_draws):
             means.add(drawn)
             bounds.append(values)

@@ -34,7 +34,7 @@ class DrawsProgress:
     def __enter__(self) -> DrawsProgress:
         self._bar = started_bar(
             self._shown,
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             TextColumn("{task.completed}/{task.total} gradients"),
             TimeRemainingColumn(),

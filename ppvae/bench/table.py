@@ -11,6 +11,7 @@ import xarray as xr
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 __all__ = ["WORDS", "as_csv", "as_text", "caption", "columns", "costs", "rows"]
 
@@ -79,9 +80,9 @@ def as_text(found: xr.Dataset, verdict: Sequence[str]) -> str:
             console.print(_drawn(columns(found, block)))
         console.print("cost", style="bold")
         console.print(_drawn(costs(found)))
-        console.print(caption(found), highlight=False)
+        console.print(Text(caption(found)))
         for sentence in verdict:
-            console.print(sentence, highlight=False)
+            console.print(Text(sentence))
     return "\n".join(line.rstrip() for line in capture.get().splitlines()) + "\n"
 
 
@@ -116,7 +117,7 @@ def _drawn(cells: Columns) -> Table:
     for name in cells:
         table.add_column(name, justify="left" if name in WORDS else "right", overflow="fold")
     for line in zip(*cells.values(), strict=True):
-        table.add_row(*line)
+        table.add_row(*map(Text, line))
     return table
 
 
