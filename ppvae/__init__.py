@@ -15,14 +15,31 @@ if TYPE_CHECKING:
     from ppvae.diagnose import NotFiniteError
     from ppvae.draws import log_terms
     from ppvae.estimators import (
+        CIWAE,
+        CUBO,
         ELBO,
         IWAE,
+        MIWAE,
+        PIWAE,
+        TVO,
         BetaELBO,
         CapacityELBO,
         ConstrainedELBO,
         Estimator,
         FreeBitsELBO,
+        OfWeights,
         Renyi,
+        ReweightedWakeSleep,
+        ScoreClimbing,
+        TailAdaptive,
+        UpperTVO,
+        VRMax,
+    )
+    from ppvae.estimators.gradients import (
+        VIMCO,
+        DoublyReparameterized,
+        ScoreFunction,
+        StickingTheLanding,
     )
     from ppvae.evaluate import evaluate
     from ppvae.experiment import Experiment
@@ -38,23 +55,38 @@ if TYPE_CHECKING:
     from ppvae.to_arviz import to_arviz
 
 __all__ = [
+    "CIWAE",
+    "CUBO",
     "ELBO",
     "IWAE",
+    "MIWAE",
+    "PIWAE",
     "SVI",
+    "TVO",
+    "VIMCO",
     "BetaELBO",
     "CapacityELBO",
     "Comparison",
     "ConstrainedELBO",
+    "DoublyReparameterized",
     "Estimator",
     "Experiment",
     "FreeBitsELBO",
     "LogTerms",
     "NotFiniteError",
+    "OfWeights",
     "Pair",
     "Renyi",
     "Report",
+    "ReweightedWakeSleep",
     "Run",
     "Schedule",
+    "ScoreClimbing",
+    "ScoreFunction",
+    "StickingTheLanding",
+    "TailAdaptive",
+    "UpperTVO",
+    "VRMax",
     "check",
     "compare",
     "encode",
@@ -82,7 +114,14 @@ _HOMES = {
     "compare": "Comparison compare",
     "diagnose": "NotFiniteError",
     "draws": "log_terms",
-    "estimators": "BetaELBO CapacityELBO ConstrainedELBO ELBO Estimator FreeBitsELBO IWAE Renyi",
+    "estimators": " ".join(
+        (
+            "CIWAE CUBO ELBO IWAE MIWAE PIWAE TVO UpperTVO VRMax Renyi TailAdaptive",
+            "BetaELBO CapacityELBO ConstrainedELBO FreeBitsELBO ReweightedWakeSleep",
+            "ScoreClimbing Estimator OfWeights",
+        )
+    ),
+    "estimators.gradients": "DoublyReparameterized ScoreFunction StickingTheLanding VIMCO",
     "evaluate": "evaluate",
     "experiment": "Experiment",
     "fit": "fit",
