@@ -90,6 +90,19 @@ def test_a_pair_without_parameters_is_refused():
         ppvae.gradients((model, guide), torch.zeros(3), [ELBO()], 4, **quiet)
 
 
+def test_a_gradient_that_is_not_finite_is_named():
+    steep = nn.Parameter(torch.zeros(2))
+
+    def guide(x):
+        with rows(x):
+            loc = pyro.param("steep", steep).sqrt().expand(len(x), 2)
+            pyro.sample("z", dist.Normal(loc, 1.0).to_event(1))
+
+    message = "gradients of elbo must be finite; got NaN or infinity in 'steep'."
+    with pytest.raises(ppvae.NotFiniteError, match=message):
+        bench(pair=(binary_vae()[0], guide))
+
+
 def test_what_an_estimator_refuses_is_refused_before_any_is_drawn(monkeypatch):
     logits = nn.Parameter(torch.zeros(6))
 

@@ -21,6 +21,7 @@ from ppvae.bench.progress import DrawsProgress
 from ppvae.bench.sampling import Sampler
 from ppvae.bench.sums import BatchMeans
 from ppvae.bench.targets import EXACT, exact_gradients
+from ppvae.diagnose import NotFiniteError
 from ppvae.experiment import Experiment
 from ppvae.generators import generators_put_back
 from ppvae.named import name_of
@@ -71,6 +72,7 @@ def gradients(
         ValueError: num_draws is below 2 or num_timed below 0, there is no estimator or the same one
             twice, a group holds no parameter, or the pair or an estimator refuses the batch.
         TypeError: an estimator or the source is of another kind.
+        NotFiniteError: a gradient is NaN or infinite.
     """
     _refuse(estimators, num_draws, num_timed)
     pair, known = _pair_of(source)
@@ -137,6 +139,10 @@ class _Job:
             means.add(drawn)
             bounds.append(values)
             shown.advance(len(values))
+        if means.not_finite:
+            raise NotFiniteError(
+                f"gradients of {name} must be finite; got NaN or infinity in '{means.not_finite}'."
+            )
         return means, torch.cat(bounds)
 
 

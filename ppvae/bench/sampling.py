@@ -31,8 +31,6 @@ Drawn = tuple[dict[str, Tensor], Tensor]
 _AT_ONCE = 2**20
 # Below this the bookkeeping of a vectorized computation costs what it saves.
 _FEWEST = 4
-# How far the two ways may differ by rounding, as a share of the gradient's norm.
-_TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-8}
 
 
 class Sampler:
@@ -109,6 +107,9 @@ class Sampler:
     def _tried(self, at_once: int) -> int:
         """How many draws are computed together, after a look at whether they come out right."""
         if at_once < _FEWEST or not isinstance(self._estimator, Estimator):
+            with self.still(), generators_put_back():
+                # What it refuses, it refuses now.
+                self._looped()
             return 1
         with self.still(), generators_put_back():
             reason = self._reason_to_loop()
@@ -134,7 +135,8 @@ class Sampler:
         except Exception as error:
             return (str(error).strip() or type(error).__name__).splitlines()[0]
         # One draw of a vectorized computation takes the noise that an ordinary one takes.
-        if not (alone - ordinary).norm() <= _TOLERANCE[ordinary.dtype] * ordinary.norm():
+        tolerance = torch.finfo(ordinary.dtype).eps ** 0.5 * ordinary.norm()
+        if ordinary.isfinite().all() and not (alone - ordinary).norm() <= tolerance:
             return "a draw of several computed together is not the one computed alone"
         if torch.equal(two[0], two[1]) and not torch.equal(two[0], ordinary[0]):
             return "draws that are computed together are all the same"

@@ -88,6 +88,12 @@ class BatchMeans:
             self._sums[name].index_add_(0, place, flat)
             self._squares[name].index_add_(0, place, flat.double().square().sum(1))
 
+    @property
+    def not_finite(self) -> str | None:
+        """A parameter with a gradient that is NaN or infinite; None if there is none."""
+        squares = self._squares.items()
+        return next((name for name, each in squares if not bool(each.isfinite().all())), None)
+
     def products(
         self, names: Sequence[str], against: Mapping[str, Tensor] | BatchMeans | None = None
     ) -> Products:
