@@ -196,7 +196,7 @@ def test_a_prior_given_the_models_own_label_has_no_analytic_kl():
 
 
 def test_labels_of_guide_and_model_are_summed_each_in_its_way():
-    pair, x = labelled_pair(), torch.randn(5, 4)
+    pair, x = labelled_pair(), torch.randn(5, 4, requires_grad=True)
 
     def model(x):
         with rows(x):
@@ -209,13 +209,15 @@ def test_labels_of_guide_and_model_are_summed_each_in_its_way():
     ours = loss_under_seed(ELBO(4), model, pair.guide, x)
     exactly(ours, summed_by_pyro(model, pair.guide, x, 4))
     terms = log_terms(model, pair.guide, x, num_particles=4)
+    assert terms.fixed is not terms
     exactly(terms.fixed.log_weight, terms.log_weight)
 
 
 @few_and_many
 def test_fixed_terms_keep_the_labels_in_place(num_particles):
-    pair, x = labelled_pair(), torch.randn(5, 4)
+    pair, x = labelled_pair(), torch.randn(5, 4, requires_grad=True)
     terms = log_terms(pair.model, pair.guide, x, num_particles=num_particles)
+    assert terms.fixed is not terms
     exactly(terms.fixed.log_weight, terms.log_weight)
     exactly(terms.fixed.marginal, terms.marginal)
 

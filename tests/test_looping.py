@@ -107,12 +107,13 @@ def test_looped_pairs_sum_labels_and_rescore_as_others_do():
             pyro.sample("y", dist.Categorical(logits=x[:, :2]), infer=ENUMERATED)
             pyro.sample("z", dist.Normal(x[:, :2], 0.5).to_event(1))
 
-    x = torch.randn(3, 4)
+    x = torch.randn(3, 4, requires_grad=True)
     terms = log_terms(labelled(flat_only), guide, x, num_particles=4)
     assert terms.log_weight.shape == (2, 4, 3)
     z, y = terms.values["z"], torch.arange(2.0)[:, None, None, None]
     likelihood = dist.Normal(linear(z) + y, 1.0).log_prob(x).sum(-1)
     exactly(terms.log_likelihood, likelihood)
+    assert terms.fixed is not terms
     exactly(terms.fixed.log_weight, terms.log_weight)
 
 
