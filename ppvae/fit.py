@@ -18,6 +18,7 @@ from ppvae.diagnose import NotFiniteError
 from ppvae.estimators import Estimator
 from ppvae.experiment import Experiment
 from ppvae.explain import explained
+from ppvae.fitting import make_room, refuse_untreatable
 from ppvae.generators import generators_put_back
 from ppvae.keeper import Keeper, read_checkpoint
 from ppvae.optimizer import Optim
@@ -27,7 +28,6 @@ from ppvae.prepare import (
     as_data,
     chosen_experiment,
     first_rows,
-    make_room,
     on_threads,
     refuse_outside,
     resolve_device,
@@ -139,6 +139,7 @@ def _run(chosen: Experiment, data: Data, plan: Plan, progress: bool) -> Run:
         if isinstance(chosen.estimator, Estimator):
             chosen.estimator.begin(training.steps)
         make_room(chosen.estimator, pair, rows, chosen.batch_size)
+        refuse_untreatable(chosen.estimator, pair, rows, chosen.batch_size)
         _train(training, settings, plan.home, plan.resume, chosen, progress)
     history = history_dataset(training.history, seed=plan.seed, binarize=rows.binarize)
     stopped = "early" if training.stopped_early else "finished"

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from torch.distributions.constraints import Constraint
 
 from ppvae.data import Data, from_arrays
-from ppvae.estimators import Estimator
 from ppvae.experiment import Experiment
 from ppvae.keeper import refuse_folder
 from ppvae.named import name_of
@@ -33,7 +32,6 @@ __all__ = [
     "as_data",
     "chosen_experiment",
     "first_rows",
-    "make_room",
     "on_threads",
     "refuse_outside",
     "resolve_device",
@@ -155,13 +153,6 @@ def first_rows(data: Data, batch_size: int) -> dict[str, Tensor]:
     """The first rows of the first epoch, as many as a batch has."""
     fields = data.epoch(0, 0)
     return {name: values[:batch_size] for name, values in fields.items()}
-
-
-def make_room(estimator: Any, pair: Pair, data: Data, batch_size: int) -> None:
-    """Let an estimator make room for what it keeps for each row, before its state is put back."""
-    if isinstance(estimator, Estimator):
-        rows = int(data.train["index"].max()) + 1
-        estimator.prepare(pair, ((), first_rows(data, batch_size)), rows)
 
 
 def refuse_outside(data: Data, support: Constraint) -> None:

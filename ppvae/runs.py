@@ -10,11 +10,12 @@ import torch
 from ppvae.data import Data, load
 from ppvae.experiment import Experiment, Recipe, build, find_recipe
 from ppvae.fit import fit
+from ppvae.fitting import make_room
 from ppvae.generators import generators_put_back
 from ppvae.keeper import read_checkpoint, refuse_folder
 from ppvae.named import estimator_named, name_of
 from ppvae.pair import Pair
-from ppvae.prepare import make_room, resolve_device
+from ppvae.prepare import resolve_device
 from ppvae.run import SETTINGS, Run, history_dataset
 from ppvae.settings import Settings
 from ppvae.state import live_tensors, put_state

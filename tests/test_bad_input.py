@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from refused import refusal, write_faulty_files
+from refused import refusal, tree, write_faulty_files
+
+from ppvae.cli import main
 
 
 @pytest.fixture(autouse=True)
@@ -67,6 +69,34 @@ def test_a_word_that_does_not_fit_is_refused(command, words, capsys):
 def test_an_estimator_that_does_not_exist_is_refused(verb, estimator, words, capsys):
     line = refusal(f"{verb} {estimator} --out new", capsys)
     assert re.search(words, line), line
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("fit mixture --no-enumerate --estimator iwae:5", "IWAE needs .* got 'y'"),
+        ("fit bernoulli-latents --estimator iwae:5+dreg", "IWAE needs .* got 'z'"),
+        ("fit mixture --estimator msc:3", "ScoreClimbing must draw every latent site"),
+        ("gradients bernoulli-latents --estimators elbo", "ELBO needs .* got 'z'"),
+        ("gradients vae --estimators warm-up:0.3", "must be told how many steps"),
+        ("fit --estimator warm-up:inf", "fraction must be above 0 and at most 1; got inf"),
+        ("fit --estimator warm-up:2", "fraction must be above 0 and at most 1; got 2"),
+        ("fit --estimator tvo:0:5", "partitions must be at least 1; got 0"),
+        ("fit --estimator cubo:1:5", "order must be finite and above 1"),
+    ],
+)
+def test_an_estimator_that_cannot_treat_the_pair_is_refused_before_work(command, words, capsys):
+    line = refusal(f"{command} --out new", capsys)
+    assert re.search(words, line), line
+
+
+def test_a_comparison_whose_estimator_is_refused_leaves_nothing_behind(capsys):
+    before = tree(Path())
+    command = "compare mixture --no-enumerate --estimators elbo --out new"
+    assert main(command.split()) == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert re.search("ppvae: ELBO needs .* got 'y'", last), last
+    assert tree(Path()) == before
 
 
 @pytest.mark.parametrize(

@@ -20,8 +20,8 @@ LAYERS = (
     ("networks", "distributions", "data", "generators", "threads"),
     ("scope", "pair"),
     (
-        *("tracing", "sites", "closed_form", "rerun", "site_terms", "terms", "draws", "dependencies", "exact"),
-        *("given", "ancestral", "dreams"),
+        *("tracing", "sites", "closed_form", "rerun", "site_terms", "terms", "draws"),
+        *("dependencies", "exact", "given", "ancestral", "dreams"),
     ),
     ("schedules", "estimators"),
     ("optimizer", "svi"),
@@ -31,7 +31,7 @@ LAYERS = (
     ),
     (
         *("settings", "state", "training", "atomic", "netcdf", "checkpoint", "explain"),
-        *("keeper", "progress", "run", "prepare", "fit", "runs"),
+        *("keeper", "progress", "run", "prepare", "fitting", "fit", "runs"),
     ),
     ("means", "passes", "generate", "codes", "latents", "plot"),
     (

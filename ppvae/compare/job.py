@@ -131,8 +131,12 @@ def _refuse(seeds: Sequence[int], **counts: int | None) -> None:
 
 def _refuse_folder(folder: Path) -> None:
     """Refuse before hours of training what could not be written after them."""
+    new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     probe = folder / "table.csv"
     if not probe.exists():
         write_whole(probe, "")
         probe.unlink()
+    if new:
+        # A comparison that is refused leaves nothing behind.
+        folder.rmdir()

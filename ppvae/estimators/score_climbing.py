@@ -169,12 +169,7 @@ class ScoreClimbing(Estimator):
         return index
 
     def _weights(self, terms: LogTerms) -> Tensor:
-        enumerated = [name for name in terms.enumerated if name in terms.posterior]
-        if enumerated or terms.has_global:
-            got = f"{enumerated[0]!r}, which is enumerated" if enumerated else "one outside of it"
-            raise ValueError(
-                f"ScoreClimbing must draw every latent site, in the data plate; got {got}."
-            )
+        _refuse_not_drawn(terms)
         return weights_of_draws(self, terms)
 
     def extra_repr(self) -> str:
@@ -184,6 +179,7 @@ class ScoreClimbing(Estimator):
 
 def _row_values(terms: LogTerms) -> dict[str, Tensor]:
     """The draws by site, (K, B, *event)."""
+    _refuse_not_drawn(terms)
     for name, value in terms.values.items():
         plates, shape = terms.plates(name), (terms.num_particles, terms.batch_size)
         if len(plates) > 1 or value.shape[:2] != shape:
@@ -192,3 +188,13 @@ def _row_values(terms: LogTerms) -> dict[str, Tensor]:
                 f"got {name!r} in plates {sorted(plates)}."
             )
     return terms.values
+
+
+def _refuse_not_drawn(terms: LogTerms) -> None:
+    """Refuse latent sites that have no state of a row's own."""
+    enumerated = [name for name in terms.enumerated if name in terms.posterior]
+    if enumerated or terms.has_global:
+        got = f"{enumerated[0]!r}, which is enumerated" if enumerated else "one outside of it"
+        raise ValueError(
+            f"ScoreClimbing must draw every latent site, in the data plate; got {got}."
+        )

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator
+from matplotlib.ticker import LogLocator, NullLocator
 from numpy.typing import NDArray
 
 from ppvae.plot.canvas import new_figure
@@ -62,7 +62,7 @@ def against_draws(
     else:
         axes.xaxis.set_major_locator(LogLocator())
     axes.xaxis.set_major_formatter("{x:g}")
-    axes.xaxis.minorticks_off()
+    axes.xaxis.set_minor_locator(NullLocator())
     axes.set(xlabel="draws K", ylabel=label)
     small(axes)
     ends = {name: (float(line.draws[-1]), float(line.value[-1])) for name, line in lines.items()}
