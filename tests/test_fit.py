@@ -21,6 +21,7 @@ from trainings import (
 
 from ppvae import ELBO, IWAE, Experiment, Pair, Renyi, check, log_terms
 from ppvae.data import batches, from_arrays
+from ppvae.run import history_dataset
 
 exactly = functools.partial(assert_close, rtol=0, atol=1e-10)
 STILL = 1e-300
@@ -219,3 +220,9 @@ def test_without_patience_the_last_parameters_are_returned():
     assert run.stopped == "finished"
     assert run.history["valid_bound"].values.argmax() == 0
     assert abs(float(run.pair.params["shift"].detach())) > 0.01
+
+
+def test_a_history_without_a_record_has_columns_without_rows():
+    history = history_dataset([], seed=0)
+    assert dict(history.sizes) == {"epoch": 0}
+    assert {"step", "seconds", "train_bound", "valid_bound"} <= set(history)
