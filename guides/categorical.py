@@ -3,6 +3,8 @@
 q(y|x) = Categorical(y; softmax(encoder(x)))
 """
 
+from typing import Any
+
 import pyro
 import pyro.distributions as dist
 from pyro.nn import PyroModule
@@ -27,6 +29,6 @@ class CategoricalGuide(PyroModule):
     def forward(self, x: Tensor) -> Tensor:
         """Return labels y for data x, (B, P): all C of them, (C, ..., 1), or draws, (..., B)."""
         labels = dist.Categorical(logits=self.encoder(x))
-        infer = {"enumerate": "parallel"} if self.enumerated else {}
+        infer: Any = {"enumerate": "parallel"} if self.enumerated else {}
         with pyro.plate("data", len(x), dim=-1):
             return pyro.sample("y", labels, infer=infer)
