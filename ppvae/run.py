@@ -109,7 +109,7 @@ def history_dataset(records: Sequence[Mapping[str, float]], **attrs: Any) -> xr.
     """Records of epochs as a dataset with dimension ``epoch``, each variable with its unit."""
     # A run that was stopped before its first record has columns without rows.
     always = ("step", "seconds", "train_bound", "valid_bound")
-    names = dict.fromkeys([*always, *(name for record in records for name in record)])
+    names = dict.fromkeys(name for record in records for name in record) or always
     dataset = xr.Dataset(
         {
             name: ("epoch", np.array([record.get(name, float("nan")) for record in records]))
