@@ -74,7 +74,7 @@ def refusal(command: str, capsys: pytest.CaptureFixture[str]) -> str:
     before = tree(Path())
     assert main(command.split()) == 2
     lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 1
+    assert len(lines) == 1, lines
     assert lines[0].startswith("ppvae: ")
     assert tree(Path()) == before
     return lines[0]
