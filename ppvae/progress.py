@@ -9,7 +9,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 
-__all__ = ["EpochProgress", "started_bar"]
+__all__ = ["EpochProgress", "Shown", "started_bar"]
 
 _LINES = 10
 
@@ -24,7 +24,22 @@ def started_bar(shown: bool, *columns: ProgressColumn) -> Progress | None:
     return bar
 
 
-class EpochProgress:
+class Shown:
+    """What is seen while work goes on: a bar that ends with it, or lines where there is none."""
+
+    _bar: Progress | None = None
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+
+class EpochProgress(Shown):
     """Shows epochs as they end.
 
     Args:
@@ -37,7 +52,6 @@ class EpochProgress:
         self._title = title
         self._epochs = epochs
         self._shown = shown
-        self._bar: Progress | None = None
 
     def __enter__(self) -> EpochProgress:
         self._bar = started_bar(
@@ -50,15 +64,6 @@ class EpochProgress:
         if self._bar is not None:
             self._task = self._bar.add_task(self._title, total=self._epochs, bound="")
         return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._bar is not None:
-            self._bar.stop()
 
     def show(self, epoch: int, record: Mapping[str, float]) -> None:
         """An epoch ended with these figures."""

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import sys
 import time
-from types import TracebackType
 
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 
-from ppvae.progress import started_bar
+from ppvae.progress import Shown, started_bar
 
 __all__ = ["DrawsProgress"]
 
 
-class DrawsProgress:
+class DrawsProgress(Shown):
     """Shows gradients as they are drawn.
 
     Args:
@@ -26,7 +25,6 @@ class DrawsProgress:
         self._estimators = estimators
         self._num_draws = num_draws
         self._shown = shown
-        self._bar: Progress | None = None
         self._label = ""
         self._done = 0
         self._start = time.perf_counter()
@@ -42,15 +40,6 @@ class DrawsProgress:
         if self._bar is not None:
             self._task = self._bar.add_task("", total=self._estimators * self._num_draws)
         return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._bar is not None:
-            self._bar.stop()
 
     def begin(self, label: str) -> None:
         """The gradients of an estimator come now."""

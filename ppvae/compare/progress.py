@@ -5,16 +5,15 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping
-from types import TracebackType
 
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.progress import BarColumn, TextColumn
 
-from ppvae.progress import started_bar
+from ppvae.progress import Shown, started_bar
 
 __all__ = ["RunsProgress", "clock"]
 
 
-class RunsProgress:
+class RunsProgress(Shown):
     """Shows runs as they end, and how much time is left.
 
     The first runs of an estimator are expected to take what its first steps tell, later ones what
@@ -32,7 +31,6 @@ class RunsProgress:
         self._took: dict[str, list[float]] = {label: [] for label in expected}
         self._total = seeds * len(expected)
         self._shown = shown
-        self._bar: Progress | None = None
         self._start = time.perf_counter()
 
     def __enter__(self) -> RunsProgress:
@@ -45,15 +43,6 @@ class RunsProgress:
         if self._bar is not None:
             self._task = self._bar.add_task("", total=self._total)
         return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._bar is not None:
-            self._bar.stop()
 
     def begin(self, label: str, seed: int) -> None:
         """A run begins."""

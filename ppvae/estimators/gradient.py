@@ -37,11 +37,11 @@ class BoundOfWeights(Estimator):
 
     @abstractmethod
     def slopes(self, log_weight: Tensor) -> Tensor:
-        """DF / d log w_k at given log-weights, (..., K, B), without a gradient of its own."""
+        """Each dF / d log w_k at given log-weights, (..., K, B), without a gradient of its own."""
 
     @abstractmethod
     def curvatures(self, log_weight: Tensor) -> Tensor:
-        """d^2F / d(log w_k)^2 at given log-weights, (..., K, B), without a gradient of its own."""
+        """Each d^2F / d(log w_k)^2 at given log-weights, (..., K, B), without a gradient."""
 
     def addends(self, terms: LogTerms) -> dict[tuple[str, str], Tensor]:
         """What a bound that averages is the mean of, by kind and site, (C, ..., K, B) nats each.

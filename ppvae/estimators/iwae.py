@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
-
 from torch import Tensor
 
+from ppvae.estimators.log_mean import log_mean
 from ppvae.estimators.of_weights import OfWeights
 
 __all__ = ["IWAE", "target_of_draws"]
@@ -37,7 +36,7 @@ class IWAE(OfWeights):
 
     def of_weights(self, log_weight: Tensor) -> Tensor:
         """Log of the mean weight: (..., K, B) to (..., B)."""
-        return log_weight.logsumexp(-2) - math.log(log_weight.shape[-2])
+        return log_mean(log_weight)
 
     def target(self, role: str) -> str:
         """L_K, which is the ELBO for K = 1."""
@@ -48,7 +47,7 @@ class IWAE(OfWeights):
         return log_weight.detach().softmax(-2)
 
     def curvatures(self, log_weight: Tensor) -> Tensor:
-        """V - v^2 of the normalized weights v, (..., K, B)."""
+        """Of the normalized weights v: v - v^2, (..., K, B)."""
         normalized = log_weight.detach().softmax(-2)
         return normalized - normalized.square()
 

@@ -50,6 +50,6 @@ class PowerMean(Means):
         return (self.power * log_weight).softmax(-2)
 
     def curvatures(self, log_weight: Tensor) -> Tensor:
-        """S (v - v^2) of the normalized powers v, (..., K, B)."""
+        """Of the normalized powers v: s (v - v^2), (..., K, B)."""
         normalized = self.slopes(log_weight)
         return self.power * (normalized - normalized.square())

@@ -88,13 +88,13 @@ class OfWeights(BoundOfWeights):
         return terms.expected(values.unsqueeze(-2)).mean(0)
 
     def slopes(self, log_weight: Tensor) -> Tensor:
-        """DF / d log w_k at given log-weights, (..., K, B), without a gradient of its own."""
+        """Each dF / d log w_k at given log-weights, (..., K, B), without a gradient of its own."""
         with torch.enable_grad():
             log_weight = log_weight.detach().requires_grad_()
             return torch.autograd.grad(self.of_weights(log_weight).sum(), log_weight)[0]
 
     def curvatures(self, log_weight: Tensor) -> Tensor:
-        """d^2F / d(log w_k)^2 at given log-weights, (..., K, B), without a gradient of its own."""
+        """Each d^2F / d(log w_k)^2 at given log-weights, (..., K, B), without a gradient."""
         with torch.enable_grad():
             log_weight = log_weight.detach().requires_grad_()
             total = self.of_weights(log_weight).sum()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor
 from ppvae.dreams import dreamt_terms
 from ppvae.estimators.base import Estimator, per_datum, weights_of_draws
 from ppvae.estimators.iwae import target_of_draws
+from ppvae.estimators.log_mean import log_mean
 from ppvae.estimators.model_part import model_surrogate
 from ppvae.estimators.wake import wake_surrogate
 from ppvae.given import detached_terms
@@ -84,8 +84,7 @@ class ReweightedWakeSleep(Estimator):
 
     def bound(self, terms: LogTerms) -> Tensor:
         """L_K in nats, (B,)."""
-        log_weight = weights_of_draws(self, terms)
-        return per_datum(log_weight.logsumexp(0) - math.log(len(log_weight)), terms)
+        return per_datum(log_mean(weights_of_draws(self, terms)), terms)
 
     def target(self, role: str) -> str:
         """L_K for the model, the inclusive KL for a guide that wakes all the time."""

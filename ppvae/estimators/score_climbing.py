@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import weakref
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ppvae.estimators.base import Estimator, per_datum, weights_of_draws
+from ppvae.estimators.log_mean import log_mean
 from ppvae.given import detached_terms, given_terms
 from ppvae.pair import Batch, Pair
 from ppvae.scope import Program
@@ -81,8 +81,7 @@ class ScoreClimbing(Estimator):
 
     def bound(self, terms: LogTerms) -> Tensor:
         """L_K of the fresh draws in nats, (B,)."""
-        log_weight = weights_of_draws(self, terms)
-        return per_datum(log_weight.logsumexp(0) - math.log(len(log_weight)), terms)
+        return per_datum(log_mean(weights_of_draws(self, terms)), terms)
 
     def target(self, role: str) -> str:
         """Log p(x) for the model, the inclusive KL for the guide."""

@@ -8,6 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ppvae.estimators.log_mean import log_mean
+
 __all__ = ["Evidence", "estimate_evidence", "mean_over_draws"]
 
 
@@ -48,7 +50,7 @@ def estimate_evidence(log_weight: Tensor) -> Evidence:
     # A datum that no draw explains has log p(x) = -inf, and no error.
     weight = (log_weight - top.masked_fill(top == -math.inf, 0.0)).exp()
     mean, error = mean_over_draws(weight)
-    value = log_weight.logsumexp(0) - math.log(len(log_weight))
+    value = log_mean(log_weight)
     return Evidence(value, error / mean, weight.sum(0).square() / weight.square().sum(0))
 
 
