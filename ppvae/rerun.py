@@ -10,6 +10,7 @@ import torch
 from pyro.poutine.messenger import Messenger
 from torch import Tensor
 
+from ppvae.capturing import capturing, refuse_capture
 from ppvae.pair import Batch, Pair
 from ppvae.tracing import Traces, buffers_put_back, detached, particle, retrace, trace_pair
 
@@ -42,6 +43,9 @@ def density_needed() -> Iterator[None]:
 
 def noise_state() -> dict[str, Tensor]:
     """The states of torch's generators, which dropout and draws come from."""
+    if capturing():
+        # A graph has no states; a pair that needs them is refused.
+        return {}
     states = {"cpu": torch.get_rng_state()}
     if torch.cuda.is_available() and torch.cuda.is_initialized():
         states |= {str(i): state for i, state in enumerate(torch.cuda.get_rng_state_all())}
@@ -67,8 +71,11 @@ def fixed_traces(
     with buffers_put_back(pair) if _has_buffers(pair) else contextlib.nullcontext():
         before = noise_state()
         again = [retrace(pair, batch, each, detached(guide)) for _, guide in traces]
-        if _equal(before, noise_state()):
+        if not capturing():
+            pair.scope.noisy = not _equal(before, noise_state())
+        if not pair.scope.noisy:
             return again
+        refuse_capture("it draws noise of its own again, such as dropout, from a saved state")
         if not start:
             raise ValueError(
                 "draws taken one by one cannot be held fixed in a pair with noise of its own, "

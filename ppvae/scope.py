@@ -36,6 +36,7 @@ class Scope:
         vectorized: whether K draws share one plate; None before it was tried.
         asked: the fields that the signatures of "model" and "guide" ask for.
         buffered: whether the networks keep running statistics; None before it was asked.
+        noisy: whether the programs draw more than their sites; None before it was asked.
         dependencies: which draws each log-density depends on, by the sites that there are.
     """
 
@@ -46,6 +47,7 @@ class Scope:
         self.vectorized: bool | None = None
         self.asked: dict[str, dict[str, bool] | None] = {}
         self.buffered: bool | None = None
+        self.noisy: bool | None = None
         self.dependencies: dict[tuple[str, ...], Any] = {}
         self.runs = 0
         self._depth = 0

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
+from ppvae.capture import Captured
+from ppvae.capturing import capturing
 from ppvae.estimators import Estimator
 from ppvae.optimizer import Moves, Optim
 from ppvae.pair import Batch, Pair
@@ -38,13 +40,18 @@ class SVI:
         optim: a ``pyro.optim`` object, or a callable from parameters to a torch optimizer.
         loss: an estimator of ours, an ELBO of Pyro's, or a callable of model, guide and batch.
         clip_norm: the largest norm that the gradient of all parameters together may have.
+        compile: how loss and gradients are computed. "replay": Pyro's Python runs in the first
+            steps, and then the operations that it did, bit for bit the same numbers. "inductor":
+            these operations compiled, the same up to rounding. "auto": the one that pays for a
+            run of this length and shape. "off": Pyro's Python in every step.
 
     Attributes:
         optimizer: the torch optimizer; None before the first step.
+        how: how the last step was computed: "eager", "replay" or "inductor".
 
     Raises:
         TypeError: model, guide, optim or loss is not of the kind named.
-        ValueError: clip_norm is not positive.
+        ValueError: clip_norm is not positive, or compile is none of the four.
 
     Example:
         >>> import functools, pyro, pyro.distributions as dist, torch
@@ -72,6 +79,7 @@ class SVI:
         loss: Loss,
         *,
         clip_norm: float | None = None,
+        compile: str = "auto",
     ) -> None:
         if not isinstance(loss, pyro.infer.ELBO) and not callable(loss):
             raise TypeError(f"loss must be an ELBO or a callable; got {type(loss).__name__}.")
@@ -86,6 +94,22 @@ class SVI:
         self._size = -1
         self._steps = 0
         self._announced = nn.Parameter(torch.zeros(()), requires_grad=False)
+        self._computed = Captured(self._compute, self._roots, compile)
+
+    def begin(self, steps: int, rows: int, step: int = 0) -> None:
+        """Take in how long the run is: what pays in a long one does not in a short one.
+
+        Args:
+            steps: how many the run has in all.
+            rows: of a whole batch; shorter ones are never compiled.
+            step: how many steps were taken before this one was made.
+        """
+        self._computed.begin(steps, rows, step)
+
+    @property
+    def how(self) -> str:
+        """How the last step was computed: "eager", "replay" or "inductor"."""
+        return self._computed.how
 
     @property
     def optimizer(self) -> torch.optim.Optimizer | None:
@@ -118,19 +142,16 @@ class SVI:
 
         Pyro's own estimators read the loss on the host themselves.
         """
-        with self.pair.entered(), self._checked():
-            loss = self.gradients(*args, **kwargs)
-            self.move()
+        loss = self.gradients(*args, **kwargs)
+        self.move()
         return loss
 
     def gradients(self, *args: Any, **kwargs: Any) -> Any:
         """Add the gradient of the loss to the parameters and return the loss, ()."""
-        with self.pair.entered():
-            loss = self._loss_and_grads((args, kwargs))
-        if self._size != self.pair.scope.size or self._steps == 0:
-            self._collect()
-            if all(leaf.grad is None for leaf in self._leaves.values()):
-                self._refuse()
+        loss, gradients = self._computed((args, kwargs))
+        for leaf, gradient in zip(self._leaves.values(), gradients, strict=True):
+            if gradient is not None:
+                leaf.grad = gradient if leaf.grad is None else leaf.grad + gradient
         return loss
 
     def move(self) -> None:
@@ -164,18 +185,41 @@ class SVI:
             raise AssertionError("a pair with parameters has an optimizer")
         return self.optimizer
 
+    def _compute(self, batch: Batch) -> tuple[Any, list[Tensor | None]]:
+        """The loss and its gradient in each parameter; those that lie there are left alone."""
+        lying = [(leaf, leaf.grad) for leaf in self._leaves.values()]
+        for leaf, _ in lying:
+            leaf.grad = None
+        with self.pair.entered(), self._checked():
+            loss = self._loss_and_grads(batch)
+            if self._size != self.pair.scope.size:
+                self._collect()
+        gradients = [leaf.grad for leaf in self._leaves.values()]
+        if self._steps == 0 and all(gradient is None for gradient in gradients):
+            self._refuse()
+        for leaf in self._leaves.values():
+            leaf.grad = None
+        for leaf, gradient in lying:
+            leaf.grad = gradient
+        return loss, gradients
+
     def _loss_and_grads(self, batch: Batch) -> Any:
         args, kwargs = batch
         if isinstance(self.loss, Estimator):
             loss = self.loss.differentiable_loss(self.pair.model, self.pair.guide, *args, **kwargs)
         elif self._of_pyro:
             loss = self.loss.loss_and_grads(*self._programs(batch))
-            return loss if isinstance(loss, tuple) else torch.as_tensor(loss)
+            return type(loss)(map(_as_loss, loss)) if isinstance(loss, tuple) else _as_loss(loss)
         else:
             loss = self.loss(self._program("model"), self._program("guide"), *args, **kwargs)
         if loss.requires_grad:
             loss.backward()
         return loss.detach()
+
+    def _roots(self) -> dict[str, Any]:
+        """What decides the loss and its gradients."""
+        named = {name: leaf for name, leaf in self._leaves.items() if not name.startswith("loss.")}
+        return {"model": self.pair.model, "guide": self.pair.guide, "loss": self.loss, **named}
 
     def _program(self, role: str) -> Program:
         """The model or the guide as a callable loss calls it, with arguments."""
@@ -213,6 +257,13 @@ class SVI:
         )
 
     def _checked(self) -> contextlib.AbstractContextManager[None]:
-        if self._steps < _CHECKED_STEPS:
+        if self._steps < _CHECKED_STEPS and not capturing():
             return contextlib.nullcontext()
         return pyro.validation_enabled(False)
+
+
+def _as_loss(value: Any) -> Tensor:
+    """What Pyro reads off as a Python number, as a tensor of the kind that one becomes."""
+    if isinstance(value, Tensor) and not capturing():
+        return value
+    return torch.as_tensor(value, dtype=torch.get_default_dtype())

@@ -17,6 +17,7 @@ from pyro import poutine
 from pyro.poutine.enum_messenger import EnumMessenger
 from torch import Tensor
 
+from ppvae.capturing import capturing
 from ppvae.generators import generator_states, generators_put_back, restore_generators
 from ppvae.pair import Batch, Pair
 
@@ -85,7 +86,7 @@ def buffers_put_back(pair: Pair) -> Iterator[None]:
             before, value = buffers.get(name, (buffer, buffer))
             # What was not written to is not written back: a transform of torch.func forbids it.
             # (Batch norm moves its statistics without a new version of them.)
-            if buffer is not before or not torch.equal(buffer, value):
+            if buffer is not before or capturing() or not torch.equal(buffer, value):
                 buffer.copy_(value)
 
 

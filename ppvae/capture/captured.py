@@ -1,0 +1,266 @@
+"""A computation that runs as Python until a graph of it can be trusted."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any, NamedTuple
+
+from ppvae.capture.graph import Compute, Graph, Outputs
+from ppvae.capture.internals import unavailable
+from ppvae.capture.signature import signature, tensors_of
+from ppvae.capture.verify import State, difference
+from ppvae.capture.watched import Watched
+from ppvae.capture.work import Schedule, counted
+from ppvae.capturing import CannotCapture
+
+__all__ = ["MODES", "Captured"]
+
+MODES = ("auto", "replay", "inductor", "off")
+
+# In so many runs of a graph one is held against Python.
+_SPOT_CHECK = 1000
+# Values of watched attributes that get a graph each, for batches of one kind.
+_MOST_GRAPHS = 4
+# In a process that goes on from elsewhere a program may settle in its first runs.
+_TRIES = 3
+_AT_ONCE = {"replay": Schedule(2, math.inf), "inductor": Schedule(2, 4)}
+
+
+class Captured:
+    """Runs a computation of a pair, as Python or as a graph of the same numbers.
+
+    A graph is made at a step that is fixed in advance, and held against Python from the same
+    state on its own batch and on the next; it is used as long as everything that it was made
+    under is the same, and one run in a thousand is held against Python again. What cannot be
+    captured runs as Python, and one warning says why.
+
+    Args:
+        compute: from a batch, (args, fields), to tensors in any nesting; it may move generators
+            and buffers and nothing else.
+        roots: the objects by name that decide what is computed, asked anew for each graph.
+        mode: "auto", "replay" or "inductor"; "off" always runs it as Python.
+
+    Attributes:
+        calls: how many batches came, with those before a run was resumed.
+        how: how the last one was computed: "eager", "replay" or "inductor".
+        reason: why it runs as Python for good; None if it does not.
+
+    Raises:
+        ValueError: an unknown mode.
+    """
+
+    def __init__(
+        self, compute: Compute, roots: Callable[[], Mapping[str, Any]], mode: str = "auto"
+    ) -> None:
+        if mode not in MODES:
+            raise ValueError(f"compile must be one of {', '.join(MODES)}; got {mode!r}.")
+        self._compute = compute
+        self._roots = roots
+        self.mode = mode
+        self.calls = 0
+        self.reason: str | None = None
+        self._kinds: dict[Hashable, _Kind] = {}
+        self._steps: int | None = None
+        self._rows: int | None = None
+        self.how = "eager"
+
+    def begin(self, steps: int, rows: int, step: int = 0) -> None:
+        """Take in how long the run is, and how much of it is over.
+
+        Args:
+            steps: how many the run has in all.
+            rows: of a batch; others are replayed and never compiled.
+            step: how many were taken before, in this process or another.
+        """
+        self._steps, self._rows, self.calls = steps, rows, step
+
+    def __call__(self, batch: Any) -> Outputs:
+        """What is computed from a batch."""
+        self.calls += 1
+        self.how = "eager"
+        if self.mode == "off" or self.reason is not None:
+            return self._compute(batch)
+        try:
+            key = signature(batch)
+        except CannotCapture as refusal:
+            self._give_up(str(refusal))
+            return self._compute(batch)
+        kind = self._kinds.get(key)
+        if kind is None:
+            kind = self._kinds[key] = _Kind(self._is_main(batch), self.calls)
+        entry = kind.fitting()
+        if entry is None:
+            return self._as_python(kind, batch)
+        return self._as_graph(kind, entry, batch)
+
+    def _as_python(self, kind: _Kind, batch: Any) -> Outputs:
+        if self.calls == 1 or (kind.schedule is not None and not kind.is_due(self.calls)):
+            # In the first run parameters come to exist.
+            return self._compute(batch)
+        if kind.entries and len(kind.entries) == _MOST_GRAPHS:
+            changes = kind.entries[0].watched.changed()
+            self._give_up(f"{changes} has another value again and again")
+            return self._compute(batch)
+        try:
+            seen = self._seen(kind, batch)
+        except CannotCapture as refusal:
+            self._give_up(str(refusal))
+            return self._compute(batch)
+        if not kind.is_due(self.calls):
+            return seen.truth
+        try:
+            return self._captured(kind, batch, seen)
+        except CannotCapture as refusal:
+            seen.after.put_back()
+            self._give_up(str(refusal))
+            return seen.truth
+
+    def _seen(self, kind: _Kind, batch: Any) -> _Seen:
+        """A run as Python with all that a graph will be held against."""
+        missing = unavailable()
+        if missing is not None:
+            raise CannotCapture(missing)
+        for _ in range(_TRIES):
+            watched = Watched(self._roots())
+            before = State(watched.tensors)
+            truth, work = counted(self._compute, batch)
+            if kind.schedule is None:
+                every = 1 if kind.main else kind.first
+                at_once = _AT_ONCE.get(self.mode)
+                kind.schedule = at_once or Schedule.of(work, self._steps, every)
+            seen = _Seen(watched, before, truth, State(watched.tensors))
+            if not kind.is_due(self.calls) or watched.changed() is None:
+                return seen
+            before.put_back()
+        seen.after.put_back()
+        return seen
+
+    def _captured(self, kind: _Kind, batch: Any, seen: _Seen) -> Outputs:
+        changes = seen.watched.changed()
+        if changes is not None:
+            raise CannotCapture(f"{changes} changes while the pair runs")
+        if seen.before.foreign_draws:
+            raise CannotCapture("the pair draws from Python's or NumPy's generator")
+        seen.before.put_back()
+        graph = Graph(self._compute, batch, list(seen.watched.tensors.values()))
+        entry = _Entry(seen.watched, graph)
+        seen.before.put_back()
+        given = self._held_against(seen, entry, batch)
+        if self._is_compiled(kind, entry):
+            seen.before.put_back()
+            self._compile(entry, batch)
+            given = self._held_against(seen, entry, batch)
+        kind.entries.insert(0, entry)
+        return given
+
+    def _as_graph(self, kind: _Kind, entry: _Entry, batch: Any) -> Outputs:
+        entry.runs += 1
+        new = self._is_compiled(kind, entry) and not entry.graph.compiled
+        if new:
+            self._compile(entry, batch)
+        if new or entry.runs == 1 or entry.runs % _SPOT_CHECK == 0:
+            return self._checked(entry, batch)
+        self.how = "inductor" if entry.graph.compiled else "replay"
+        return entry.graph(batch)
+
+    def _checked(self, entry: _Entry, batch: Any) -> Outputs:
+        """The graph's outputs if they agree with those of Python, else these, for good."""
+        before = State(entry.watched.tensors)
+        truth = self._compute(batch)
+        seen = _Seen(entry.watched, before, truth, State(entry.watched.tensors))
+        try:
+            changes = entry.watched.changed()
+            if changes is not None:
+                raise CannotCapture(f"{changes} changes while the pair runs")
+            before.put_back()
+            return self._held_against(seen, entry, batch)
+        except CannotCapture as refusal:
+            seen.after.put_back()
+            self._give_up(str(refusal))
+            return truth
+
+    def _held_against(self, seen: _Seen, entry: _Entry, batch: Any) -> Outputs:
+        exact = not entry.graph.compiled
+        try:
+            given = entry.graph(batch)
+        except RuntimeError as error:
+            raise CannotCapture(f"its graph does not run again: {error}") from error
+        reason = difference(given, seen.truth, exact) or seen.after.differs(exact)
+        if reason is not None:
+            raise CannotCapture(f"run as a graph {reason}")
+        self.how = "replay" if exact else "inductor"
+        return given
+
+    def _is_compiled(self, kind: _Kind, entry: _Entry) -> bool:
+        if kind.schedule is None or not kind.main or entry.refused:
+            return False
+        return self.calls >= kind.schedule.inductor
+
+    def _compile(self, entry: _Entry, batch: Any) -> None:
+        try:
+            entry.graph.compile(batch)
+        except CannotCapture as refusal:
+            entry.refused = True
+            self._warn(f"the step is replayed and not compiled, since {refusal}")
+
+    def _is_main(self, batch: Any) -> bool:
+        if self._rows is None:
+            return not self._kinds
+        given = tensors_of(batch)
+        return bool(given) and given[0].dim() > 0 and len(given[0]) == self._rows
+
+    def _give_up(self, reason: str) -> None:
+        self.reason = reason
+        self.how = "eager"
+        self._kinds.clear()
+        self._warn(f"each step runs as Python, since {reason}")
+
+    def _warn(self, text: str) -> None:
+        warnings.warn(text, stacklevel=6)
+
+
+class _Seen(NamedTuple):
+    """A run as Python: what it started from, gave, and left behind."""
+
+    watched: Watched
+    before: State
+    truth: Outputs
+    after: State
+
+
+class _Entry:
+    """A graph, and the Python values that it holds for."""
+
+    def __init__(self, watched: Watched, graph: Graph) -> None:
+        self.watched = watched
+        self.graph = graph
+        self.runs = 0
+        self.refused = False
+
+
+class _Kind:
+    """Batches of one signature, the first of which came at some call."""
+
+    def __init__(self, main: bool, first: int) -> None:
+        self.main = main
+        self.first = first
+        self.schedule: Schedule | None = None
+        self.entries: list[_Entry] = []
+
+    def is_due(self, call: int) -> bool:
+        """Whether it is to be captured, if it is not yet."""
+        if self.schedule is None:
+            return False
+        compiled = self.schedule.inductor if self.main else math.inf
+        return call >= min(self.schedule.replay, compiled)
+
+    def fitting(self) -> _Entry | None:
+        """A graph made under the Python values that there are now."""
+        for place, entry in enumerate(self.entries):
+            if entry.watched.changed() is None:
+                if place:
+                    self.entries.insert(0, self.entries.pop(place))
+                return entry
+        return None

@@ -1,0 +1,127 @@
+"""A computation of a pair on a batch, written down once and run without the Python around it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils import _pytree as pytree
+
+from ppvae.capture.internals import compiled, traced
+from ppvae.capture.signature import tensors_of
+from ppvae.capturing import CannotCapture
+
+__all__ = ["Compute", "Graph", "Outputs"]
+
+# What is computed: tensors in any nesting of tuples, lists and dicts, None where there is none.
+Outputs = Any
+Compute = Callable[[Any], Outputs]
+
+_ALIAS = torch.ops.aten.alias.default
+
+
+class Graph:
+    """What a computation did on one batch, ready to be done again on another of its kind.
+
+    Args:
+        compute: from a batch to tensors.
+        batch: arguments and fields, whose tensors are the inputs.
+        held: tensors that the computation closes over: the graph reads and writes them in place.
+
+    Attributes:
+        operations: how many there are.
+        function: from input tensors to output tensors; the compiled one once there is one.
+
+    Raises:
+        CannotCapture: the computation does what a graph cannot hold.
+    """
+
+    def __init__(self, compute: Compute, batch: Any, held: Sequence[Tensor]) -> None:
+        given = tensors_of(batch)
+        known = {id(tensor) for tensor in given}
+        held = [tensor for tensor in held if id(tensor) not in known]
+        spec: list[Any] = []
+
+        def flat() -> list[Tensor]:
+            leaves, tree = pytree.tree_flatten(compute(batch))
+            spec[:] = [tree, [leaf is not None for leaf in leaves]]
+            return [_cut(leaf) for leaf in leaves if leaf is not None]
+
+        module = traced(flat, [*given, *held])
+        self._tree, self._present = spec
+        _simplify(module)
+        used = _drop_unused_inputs(module, keep=len(given))
+        self._held = [tensor for tensor, kept in zip(held, used, strict=True) if kept]
+        self._num_given = len(given)
+        self.module = module
+        self.operations = sum(node.op == "call_function" for node in module.graph.nodes)
+        self.function: Callable[..., Sequence[Tensor]] = module
+        self.compiled = False
+
+    def __call__(self, batch: Any) -> Outputs:
+        """The outputs on a batch of the same kind."""
+        with torch.no_grad():
+            found = iter(self.function(*tensors_of(batch), *self._held))
+        leaves = [next(found) if present else None for present in self._present]
+        return pytree.tree_unflatten(leaves, self._tree)
+
+    def compile(self, batch: Any) -> None:
+        """Let Inductor compile it, and run the compiled code from now on.
+
+        Raises:
+            CannotCapture: the compiler is missing or refuses the graph.
+        """
+        inputs = [*tensors_of(batch), *self._held]
+        self.function = compiled(self.module, inputs)
+        self.compiled = True
+
+    def as_replayed(self) -> Callable[..., Sequence[Tensor]]:
+        """The graph as it was written down, operation by operation."""
+        return self.module
+
+
+def _cut(leaf: Any) -> Tensor:
+    return leaf.detach() if isinstance(leaf, Tensor) else torch.as_tensor(leaf)
+
+
+def _simplify(module: torch.fx.GraphModule) -> None:
+    """Leave out what has no effect: unused results, and other names for the same tensor.
+
+    Raises:
+        CannotCapture: an operation gives as many values as its inputs' values say.
+    """
+    graph = module.graph
+    for node in list(graph.nodes):
+        if torch.Tag.dynamic_output_shape in _tags(node.target) and not _by_numbers(node):
+            raise CannotCapture(f"{node.target} gives as many values as its input's values say")
+        if node.target is _ALIAS:
+            node.replace_all_uses_with(node.args[0])
+            graph.erase_node(node)
+    graph.eliminate_dead_code()
+    module.recompile()
+
+
+def _tags(target: Any) -> Sequence[Any]:
+    return getattr(target, "tags", ())
+
+
+def _by_numbers(node: torch.fx.Node) -> bool:
+    """Whether it is an index by row numbers and not by a mask."""
+    if node.target is not torch.ops.aten.index.Tensor:
+        return False
+    indices: Any = node.args[1]
+    metas = [each.meta.get("tensor_meta") for each in indices if each is not None]
+    return all(meta is not None and meta.dtype in (torch.long, torch.int) for meta in metas)
+
+
+def _drop_unused_inputs(module: torch.fx.GraphModule, keep: int) -> list[bool]:
+    """Take out inputs that nothing reads after the first few; whether each was left."""
+    inputs = [node for node in module.graph.nodes if node.op == "placeholder"][keep:]
+    used = [bool(node.users) for node in inputs]
+    for node, kept in zip(inputs, used, strict=True):
+        if not kept:
+            module.graph.erase_node(node)
+    module.recompile()
+    return used
