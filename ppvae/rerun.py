@@ -14,7 +14,14 @@ from ppvae.capturing import capturing, refuse_capture
 from ppvae.pair import Batch, Pair
 from ppvae.tracing import Traces, buffers_put_back, detached, particle, retrace, trace_pair
 
-__all__ = ["DetachedDraws", "density_needed", "fixed_traces", "noise_state", "single_traces"]
+__all__ = [
+    "DetachedDraws",
+    "density_needed",
+    "fixed_traces",
+    "noise_put_back",
+    "noise_state",
+    "single_traces",
+]
 
 
 class DetachedDraws(Messenger):
@@ -81,7 +88,8 @@ def fixed_traces(
                 "draws taken one by one cannot be held fixed in a pair with noise of its own, "
                 "such as dropout; got one."
             )
-        with _noise_from(start, before), DetachedDraws():
+        _put(before)
+        with noise_put_back(start), DetachedDraws():
             return trace_pair(pair, batch, num_particles)
 
 
@@ -98,12 +106,14 @@ def single_traces(
 
 
 @contextlib.contextmanager
-def _noise_from(start: dict[str, Tensor], afterwards: dict[str, Tensor]) -> Iterator[None]:
+def noise_put_back(start: dict[str, Tensor]) -> Iterator[None]:
+    """Draw inside this what was drawn from a :func:`noise_state`; afterwards it is as before."""
+    before = noise_state()
     _put(start)
     try:
         yield
     finally:
-        _put(afterwards)
+        _put(before)
 
 
 def _put(states: dict[str, Tensor]) -> None:

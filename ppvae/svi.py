@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+import math
+import warnings
 from typing import Any
 
 import pyro
-import pyro.infer
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
 from ppvae.capture import Captured
 from ppvae.capturing import capturing
-from ppvae.estimators import Estimator
+from ppvae.diagnose import bad_gradient, bad_site
+from ppvae.objective import Loss, Objective
 from ppvae.optimizer import Moves, Optim
 from ppvae.pair import Batch, Pair
-from ppvae.scope import ByIdentity, Program
+from ppvae.rerun import noise_put_back, noise_state
+from ppvae.scope import Program
+from ppvae.tracing import buffers_put_back
 
 __all__ = ["SVI", "Loss"]
-
-Loss = pyro.infer.ELBO | Callable[..., Tensor]
 
 # Shapes and supports are checked while a pair is new; a long training repeats the same step.
 _CHECKED_STEPS = 2
@@ -81,19 +82,15 @@ class SVI:
         clip_norm: float | None = None,
         compile: str = "auto",
     ) -> None:
-        if not isinstance(loss, pyro.infer.ELBO) and not callable(loss):
-            raise TypeError(f"loss must be an ELBO or a callable; got {type(loss).__name__}.")
         if clip_norm is not None and not clip_norm > 0:
             raise ValueError(f"clip_norm must be positive; got {clip_norm}.")
         self.pair = Pair(model, guide)
+        self._objective = Objective(self.pair, loss)
         self.loss: Any = loss
-        self._of_pyro = isinstance(loss, pyro.infer.ELBO)
         self.clip_norm = clip_norm
         self._moves = Moves(optim)
         self._leaves: dict[str, Tensor] = {}
-        self._size = -1
-        self._steps = 0
-        self._announced = nn.Parameter(torch.zeros(()), requires_grad=False)
+        self._size, self._steps, self._warned = -1, 0, False
         self._computed = Captured(self._compute, self._roots, compile)
 
     def begin(self, steps: int, rows: int, step: int = 0) -> None:
@@ -110,6 +107,11 @@ class SVI:
     def how(self) -> str:
         """How the last step was computed: "eager", "replay" or "inductor"."""
         return self._computed.how
+
+    @property
+    def compiled_from(self) -> int | None:
+        """The first step that ran compiled code; None if none did."""
+        return self._computed.compiled_from
 
     @property
     def optimizer(self) -> torch.optim.Optimizer | None:
@@ -133,14 +135,22 @@ class SVI:
 
         Raises:
             ValueError: the loss reaches no parameter of the pair.
+
+        Warns:
+            UserWarning: the loss is not finite, with the site where that begins.
         """
-        loss = self.update(*args, **kwargs)
-        return type(loss)(map(float, loss)) if isinstance(loss, tuple) else float(loss)
+        before = noise_state()
+        loss = self.gradients(*args, **kwargs)
+        found = _read(loss)
+        if not math.isfinite(sum(found) if isinstance(found, tuple) else found):
+            self._say_what_is_wrong(found, before, (args, kwargs))
+        self.move()
+        return found
 
     def update(self, *args: Any, **kwargs: Any) -> Any:
         """As :meth:`step`, but the loss stays on the device, (), and the host does not wait for it.
 
-        Pyro's own estimators read the loss on the host themselves.
+        Nor does it look whether the loss is finite. Pyro's own estimators, run as Python, do wait.
         """
         loss = self.gradients(*args, **kwargs)
         self.move()
@@ -159,20 +169,14 @@ class SVI:
         if self.clip_norm is not None:
             clip_grad_norm_(self._leaves.values(), self.clip_norm)
         self._moves.step()
-        for leaf in self._leaves.values():
-            leaf.grad = None
+        self._clear()
         self._steps += 1
 
     def evaluate_loss(self, *args: Any, **kwargs: Any) -> Any:
         """The loss in nats as a float, moving nothing."""
         with self.pair.entered(), torch.no_grad():
-            if isinstance(self.loss, Estimator):
-                loss: Any = self.loss.loss(self.pair.model, self.pair.guide, *args, **kwargs)
-            elif self._of_pyro:
-                loss = self.loss.loss(*self._programs((args, kwargs)))
-            else:
-                loss = self.loss(self._program("model"), self._program("guide"), *args, **kwargs)
-        return type(loss)(map(float, loss)) if isinstance(loss, tuple) else float(loss)
+            loss = self._objective.value((args, kwargs))
+        return _read(loss)
 
     def prepare(self) -> torch.optim.Optimizer:
         """The optimizer over the parameters met so far, made before the first step.
@@ -188,55 +192,27 @@ class SVI:
     def _compute(self, batch: Batch) -> tuple[Any, list[Tensor | None]]:
         """The loss and its gradient in each parameter; those that lie there are left alone."""
         lying = [(leaf, leaf.grad) for leaf in self._leaves.values()]
-        for leaf, _ in lying:
-            leaf.grad = None
+        self._clear()
         with self.pair.entered(), self._checked():
-            loss = self._loss_and_grads(batch)
+            loss = self._objective.with_gradient(batch)
             if self._size != self.pair.scope.size:
                 self._collect()
         gradients = [leaf.grad for leaf in self._leaves.values()]
         if self._steps == 0 and all(gradient is None for gradient in gradients):
             self._refuse()
-        for leaf in self._leaves.values():
-            leaf.grad = None
+        self._clear()
         for leaf, gradient in lying:
             leaf.grad = gradient
         return loss, gradients
 
-    def _loss_and_grads(self, batch: Batch) -> Any:
-        args, kwargs = batch
-        if isinstance(self.loss, Estimator):
-            loss = self.loss.differentiable_loss(self.pair.model, self.pair.guide, *args, **kwargs)
-        elif self._of_pyro:
-            loss = self.loss.loss_and_grads(*self._programs(batch))
-            return type(loss)(map(_as_loss, loss)) if isinstance(loss, tuple) else _as_loss(loss)
-        else:
-            loss = self.loss(self._program("model"), self._program("guide"), *args, **kwargs)
-        if loss.requires_grad:
-            loss.backward()
-        return loss.detach()
+    def _clear(self) -> None:
+        for leaf in self._leaves.values():
+            leaf.grad = None
 
     def _roots(self) -> dict[str, Any]:
         """What decides the loss and its gradients."""
         named = {name: leaf for name, leaf in self._leaves.items() if not name.startswith("loss.")}
         return {"model": self.pair.model, "guide": self.pair.guide, "loss": self.loss, **named}
-
-    def _program(self, role: str) -> Program:
-        """The model or the guide as a callable loss calls it, with arguments."""
-        return lambda *args, **kwargs: self.pair.program(role, (args, kwargs))()
-
-    def _programs(self, batch: Batch) -> tuple[Any, ...]:
-        """Model and guide for a loss of Pyro's, which gives both the same arguments: here none."""
-        model, guide = (self.pair.program(role, batch) for role in ("model", "guide"))
-
-        def announced() -> Any:
-            # Pyro's estimators differentiate only when they have met a pyro.param.
-            scope = self.pair.scope
-            with ByIdentity(scope):
-                pyro.param("ppvae", scope.registered.get("ppvae", [self._announced])[0])
-            return model()
-
-        return announced, guide
 
     def _collect(self) -> None:
         self._leaves = self.pair.leaves
@@ -256,14 +232,22 @@ class SVI:
             "(a plain function makes its networks known by pyro.module)."
         )
 
+    def _say_what_is_wrong(self, loss: Any, before: dict[str, Tensor], batch: Batch) -> None:
+        """Name the site that is not finite, from where the generators stood; once."""
+        if self._warned:
+            return
+        self._warned = True
+        draws = getattr(self.loss, "num_particles", 1)
+        with noise_put_back(before), buffers_put_back(self.pair):
+            site = bad_site(self.pair, batch, draws)
+        where = site or bad_gradient(self._leaves) or "no site of the pair is"
+        warnings.warn(f"the loss is {loss} in step {self._steps + 1}: {where}.", stacklevel=3)
+
     def _checked(self) -> contextlib.AbstractContextManager[None]:
         if self._steps < _CHECKED_STEPS and not capturing():
             return contextlib.nullcontext()
         return pyro.validation_enabled(False)
 
 
-def _as_loss(value: Any) -> Tensor:
-    """What Pyro reads off as a Python number, as a tensor of the kind that one becomes."""
-    if isinstance(value, Tensor) and not capturing():
-        return value
-    return torch.as_tensor(value, dtype=torch.get_default_dtype())
+def _read(loss: Any) -> Any:
+    return type(loss)(map(float, loss)) if isinstance(loss, tuple) else float(loss)

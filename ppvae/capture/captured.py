@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Hashable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
+from ppvae.capture.entries import Entry, Kind, Seen
 from ppvae.capture.graph import Compute, Graph, Outputs
 from ppvae.capture.internals import unavailable
 from ppvae.capture.signature import signature, tensors_of
-from ppvae.capture.verify import State, difference
+from ppvae.capture.verify import State, difference, rounding_of
 from ppvae.capture.watched import Watched
-from ppvae.capture.work import Schedule, counted
+from ppvae.capture.work import Switches, counted
 from ppvae.capturing import CannotCapture
 
 __all__ = ["MODES", "Captured"]
@@ -25,7 +26,7 @@ _SPOT_CHECK = 1000
 _MOST_GRAPHS = 4
 # In a process that goes on from elsewhere a program may settle in its first runs.
 _TRIES = 3
-_AT_ONCE = {"replay": Schedule(2, math.inf), "inductor": Schedule(2, 4)}
+_AT_ONCE = {"replay": Switches(2, math.inf), "inductor": Switches(2, 4)}
 
 
 class Captured:
@@ -45,6 +46,7 @@ class Captured:
     Attributes:
         calls: how many batches came, with those before a run was resumed.
         how: how the last one was computed: "eager", "replay" or "inductor".
+        compiled_from: the first call that ran compiled code; None if none did.
         reason: why it runs as Python for good; None if it does not.
 
     Raises:
@@ -61,10 +63,11 @@ class Captured:
         self.mode = mode
         self.calls = 0
         self.reason: str | None = None
-        self._kinds: dict[Hashable, _Kind] = {}
+        self._kinds: dict[Hashable, Kind] = {}
         self._steps: int | None = None
         self._rows: int | None = None
         self.how = "eager"
+        self.compiled_from: int | None = None
 
     def begin(self, steps: int, rows: int, step: int = 0) -> None:
         """Take in how long the run is, and how much of it is over.
@@ -89,14 +92,14 @@ class Captured:
             return self._compute(batch)
         kind = self._kinds.get(key)
         if kind is None:
-            kind = self._kinds[key] = _Kind(self._is_main(batch), self.calls)
+            kind = self._kinds[key] = Kind(self._is_main(batch), self.calls)
         entry = kind.fitting()
         if entry is None:
             return self._as_python(kind, batch)
         return self._as_graph(kind, entry, batch)
 
-    def _as_python(self, kind: _Kind, batch: Any) -> Outputs:
-        if self.calls == 1 or (kind.schedule is not None and not kind.is_due(self.calls)):
+    def _as_python(self, kind: Kind, batch: Any) -> Outputs:
+        if self.calls == 1 or (kind.switches is not None and not kind.is_due(self.calls)):
             # In the first run parameters come to exist.
             return self._compute(batch)
         if kind.entries and len(kind.entries) == _MOST_GRAPHS:
@@ -117,7 +120,7 @@ class Captured:
             self._give_up(str(refusal))
             return seen.truth
 
-    def _seen(self, kind: _Kind, batch: Any) -> _Seen:
+    def _seen(self, kind: Kind, batch: Any) -> Seen:
         """A run as Python with all that a graph will be held against."""
         missing = unavailable()
         if missing is not None:
@@ -126,18 +129,18 @@ class Captured:
             watched = Watched(self._roots())
             before = State(watched.tensors)
             truth, work = counted(self._compute, batch)
-            if kind.schedule is None:
+            if kind.switches is None:
                 every = 1 if kind.main else kind.first
                 at_once = _AT_ONCE.get(self.mode)
-                kind.schedule = at_once or Schedule.of(work, self._steps, every)
-            seen = _Seen(watched, before, truth, State(watched.tensors))
+                kind.switches = at_once or Switches.of(work, self._steps, every)
+            seen = Seen(watched, before, truth, State(watched.tensors))
             if not kind.is_due(self.calls) or watched.changed() is None:
                 return seen
             before.put_back()
         seen.after.put_back()
         return seen
 
-    def _captured(self, kind: _Kind, batch: Any, seen: _Seen) -> Outputs:
+    def _captured(self, kind: Kind, batch: Any, seen: Seen) -> Outputs:
         changes = seen.watched.changed()
         if changes is not None:
             raise CannotCapture(f"{changes} changes while the pair runs")
@@ -145,7 +148,7 @@ class Captured:
             raise CannotCapture("the pair draws from Python's or NumPy's generator")
         seen.before.put_back()
         graph = Graph(self._compute, batch, list(seen.watched.tensors.values()))
-        entry = _Entry(seen.watched, graph)
+        entry = Entry(seen.watched, graph)
         seen.before.put_back()
         given = self._held_against(seen, entry, batch)
         if self._is_compiled(kind, entry):
@@ -155,7 +158,7 @@ class Captured:
         kind.entries.insert(0, entry)
         return given
 
-    def _as_graph(self, kind: _Kind, entry: _Entry, batch: Any) -> Outputs:
+    def _as_graph(self, kind: Kind, entry: Entry, batch: Any) -> Outputs:
         entry.runs += 1
         new = self._is_compiled(kind, entry) and not entry.graph.compiled
         if new:
@@ -165,11 +168,11 @@ class Captured:
         self.how = "inductor" if entry.graph.compiled else "replay"
         return entry.graph(batch)
 
-    def _checked(self, entry: _Entry, batch: Any) -> Outputs:
+    def _checked(self, entry: Entry, batch: Any) -> Outputs:
         """The graph's outputs if they agree with those of Python, else these, for good."""
         before = State(entry.watched.tensors)
         truth = self._compute(batch)
-        seen = _Seen(entry.watched, before, truth, State(entry.watched.tensors))
+        seen = Seen(entry.watched, before, truth, State(entry.watched.tensors))
         try:
             changes = entry.watched.changed()
             if changes is not None:
@@ -181,29 +184,32 @@ class Captured:
             self._give_up(str(refusal))
             return truth
 
-    def _held_against(self, seen: _Seen, entry: _Entry, batch: Any) -> Outputs:
-        exact = not entry.graph.compiled
+    def _held_against(self, seen: Seen, entry: Entry, batch: Any) -> Outputs:
+        rounding = rounding_of(seen.truth) if entry.graph.compiled else 0.0
         try:
             given = entry.graph(batch)
         except RuntimeError as error:
             raise CannotCapture(f"its graph does not run again: {error}") from error
-        reason = difference(given, seen.truth, exact) or seen.after.differs(exact)
+        reason = difference(given, seen.truth, rounding) or seen.after.differs(rounding)
         if reason is not None:
             raise CannotCapture(f"run as a graph {reason}")
-        self.how = "replay" if exact else "inductor"
+        self.how = "inductor" if entry.graph.compiled else "replay"
         return given
 
-    def _is_compiled(self, kind: _Kind, entry: _Entry) -> bool:
-        if kind.schedule is None or not kind.main or entry.refused:
+    def _is_compiled(self, kind: Kind, entry: Entry) -> bool:
+        if kind.switches is None or not kind.main or entry.refused:
             return False
-        return self.calls >= kind.schedule.inductor
+        return self.calls >= kind.switches.inductor
 
-    def _compile(self, entry: _Entry, batch: Any) -> None:
+    def _compile(self, entry: Entry, batch: Any) -> None:
         try:
             entry.graph.compile(batch)
         except CannotCapture as refusal:
             entry.refused = True
             self._warn(f"the step is replayed and not compiled, since {refusal}")
+            return
+        if self.compiled_from is None:
+            self.compiled_from = self.calls
 
     def _is_main(self, batch: Any) -> bool:
         if self._rows is None:
@@ -219,48 +225,3 @@ class Captured:
 
     def _warn(self, text: str) -> None:
         warnings.warn(text, stacklevel=6)
-
-
-class _Seen(NamedTuple):
-    """A run as Python: what it started from, gave, and left behind."""
-
-    watched: Watched
-    before: State
-    truth: Outputs
-    after: State
-
-
-class _Entry:
-    """A graph, and the Python values that it holds for."""
-
-    def __init__(self, watched: Watched, graph: Graph) -> None:
-        self.watched = watched
-        self.graph = graph
-        self.runs = 0
-        self.refused = False
-
-
-class _Kind:
-    """Batches of one signature, the first of which came at some call."""
-
-    def __init__(self, main: bool, first: int) -> None:
-        self.main = main
-        self.first = first
-        self.schedule: Schedule | None = None
-        self.entries: list[_Entry] = []
-
-    def is_due(self, call: int) -> bool:
-        """Whether it is to be captured, if it is not yet."""
-        if self.schedule is None:
-            return False
-        compiled = self.schedule.inductor if self.main else math.inf
-        return call >= min(self.schedule.replay, compiled)
-
-    def fitting(self) -> _Entry | None:
-        """A graph made under the Python values that there are now."""
-        for place, entry in enumerate(self.entries):
-            if entry.watched.changed() is None:
-                if place:
-                    self.entries.insert(0, self.entries.pop(place))
-                return entry
-        return None

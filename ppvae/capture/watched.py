@@ -8,33 +8,29 @@ from __future__ import annotations
 
 import functools
 import inspect
-import sys
 import types
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ppvae.capture.values import (
+    PLAIN,
+    content,
+    content_of,
+    holds_numbers,
+    is_library,
+    is_own_module,
+    names_in,
+    same,
+    slot_content,
+)
 from ppvae.capturing import CannotCapture
 
 __all__ = ["Watched"]
 
-_PLAIN = (
-    bool,
-    int,
-    float,
-    complex,
-    str,
-    bytes,
-    types.NoneType,
-    torch.dtype,
-    torch.device,
-    torch.Size,
-    range,
-    slice,
-)
 # What a module keeps for itself and does not compute with.
 _OF_MODULES = frozenset(
     {
@@ -50,11 +46,8 @@ _OF_MODULES = frozenset(
         "_load_state_dict_post_hooks",
     }
 )
-# Their functions are not looked into; what their objects hold is.
-_LIBRARIES = sys.stdlib_module_names | {"ppvae", "torch", "pyro", "numpy", "scipy", "opt_einsum"}
 _MOST = 20_000
 _MOST_NUMBERS = 4096
-_ABSENT = object()
 
 Slot = tuple[Callable[[Any], Any], Any, Any]
 
@@ -76,6 +69,7 @@ class Watched:
         self.tensors: dict[str, Tensor] = {}
         self._names: list[str] = []
         self._slots: list[Slot] = []
+        self._lengths: list[tuple[str, Any, int]] = []
         self._kinds: list[tuple[str, Tensor, Any]] = []
         self._arrays: list[tuple[str, Any, bytes]] = []
         self._met: dict[int, Any] = {}
@@ -86,18 +80,21 @@ class Watched:
         """The name of the first value that is not what it was; None if all are."""
         for number, (get, key, value) in enumerate(self._slots):
             now = get(key)
-            if now is not value and not _same(now, value):
+            if now is not value and not same(now, value):
                 return self._names[number]
-        for name, tensor, kind in self._kinds:
-            if (tensor.dtype, tensor.shape, tensor.requires_grad) != kind:
+        for name, container, length in self._lengths:
+            if len(container) != length:
                 return name
-        for name, array, content in self._arrays:
-            if array.tobytes() != content:
+        for name, tensor, kind in self._kinds:
+            if _kind(tensor) != kind:
+                return name
+        for name, array, values in self._arrays:
+            if array.tobytes() != values:
                 return name
         return None
 
     def _meet(self, name: str, value: Any) -> None:
-        if isinstance(value, _PLAIN) or id(value) in self._met:
+        if isinstance(value, PLAIN) or id(value) in self._met:
             return
         # Held, so that no other object takes its id.
         self._met[id(value)] = value
@@ -117,7 +114,7 @@ class Watched:
 
     def _meet_tensor(self, name: str, tensor: Tensor) -> None:
         self.tensors[name] = tensor
-        self._kinds.append((name, tensor, (tensor.dtype, tensor.shape, tensor.requires_grad)))
+        self._kinds.append((name, tensor, _kind(tensor)))
 
     def _meet_array(self, name: str, array: Any) -> None:
         if array.size > _MOST_NUMBERS:
@@ -129,9 +126,7 @@ class Watched:
         if len(values) > _MOST_NUMBERS:
             raise CannotCapture(f"{name} is too long to be watched; use a tensor")
         if isinstance(values, list):
-            self._each(
-                values.__getitem__, ((f"{name}[{i}]", i, v) for i, v in enumerate(values))
-            )
+            self._each(values.__getitem__, ((f"{name}[{i}]", i, v) for i, v in enumerate(values)))
         else:
             for i, value in enumerate(values):
                 self._meet(f"{name}[{i}]", value)
@@ -158,13 +153,13 @@ class Watched:
             own.get, ((_joined(name, key), key, v) for key, v in own.items() if key not in hidden)
         )
         for kind in type(value).__mro__:
-            if not _is_library(kind.__module__):
+            if not is_library(kind.__module__):
                 self._slots_of(name, kind, value)
                 self._class(name, kind)
 
     def _slots_of(self, name: str, kind: type, value: Any) -> None:
         keys = vars(kind).get("__slots__", ())
-        get = functools.partial(_slot_content, value)
+        get = functools.partial(slot_content, value)
         self._each(
             get, ((f"{name}.{k}", k, get(k)) for k in ([keys] if isinstance(keys, str) else keys))
         )
@@ -175,7 +170,7 @@ class Watched:
             return
         self._met[id(kind)] = kind
         own = vars(kind)
-        plain = {k: v for k, v in own.items() if not k.startswith("__") and _holds_numbers(v)}
+        plain = {k: v for k, v in own.items() if not k.startswith("__") and holds_numbers(v)}
         self._each(own.get, ((f"{name}.{key}", key, v) for key, v in plain.items()))
         for member in own.values():
             function = inspect.unwrap(getattr(member, "fget", None) or member)
@@ -183,20 +178,20 @@ class Watched:
                 self._meet(f"{name}.{function.__name__}", function)
 
     def _function(self, name: str, function: types.FunctionType) -> None:
-        if _is_library(function.__module__):
+        if is_library(function.__module__):
             return
         for variable, cell in zip(
             function.__code__.co_freevars, function.__closure__ or (), strict=True
         ):
-            content = _content(cell)
-            self._slot(variable, _content_of(cell), None, content)
-            self._meet(variable, content)
+            inside = content(cell)
+            self._slot(variable, content_of(cell), None, inside)
+            self._meet(variable, inside)
         self._meet(f"{name}'s defaults", function.__defaults__)
         self._meet(f"{name}'s defaults", function.__kwdefaults__)
         space = function.__globals__
-        names = set(_names_in(function.__code__))
+        names = set(names_in(function.__code__))
         self._each(space.get, ((key, key, space[key]) for key in sorted(names & space.keys())))
-        for module in [v for k, v in space.items() if k in names and _own_module(v)]:
+        for module in [v for k, v in space.items() if k in names and is_own_module(v)]:
             inside = vars(module)
             self._each(
                 inside.get,
@@ -214,7 +209,7 @@ class Watched:
                 self._meet(name, value)
 
     def _length(self, name: str, container: Any) -> None:
-        self._slot(name, _itself(container, len), None, len(container))
+        self._lengths.append((name, container, len(container)))
 
     def _slot(self, name: str, get: Callable[[Any], Any], key: Any, value: Any) -> None:
         self._names.append(name)
@@ -223,55 +218,12 @@ class Watched:
             raise CannotCapture(f"the pair reaches more than {_MOST} Python values")
 
 
-def _same(now: Any, value: Any) -> bool:
-    """Whether one plain value stands for another; other objects are compared by identity."""
-    if type(now) is not type(value):
-        return False
-    if isinstance(value, tuple):
-        return len(now) == len(value) and all(
-            a is b or _same(a, b) for a, b in zip(now, value, strict=True)
-        )
-    if isinstance(value, types.MethodType):
-        return now.__self__ is value.__self__ and now.__func__ is value.__func__
-    return isinstance(value, (*_PLAIN, frozenset)) and (now == value or (now != now and value != value))
-
-
-def _holds_numbers(value: Any) -> bool:
-    return isinstance(value, (int, float, complex, str, list, dict, set, Tensor, np.ndarray))
+def _kind(tensor: Tensor) -> Any:
+    return tensor.dtype, tensor.device, tensor.shape, tensor.requires_grad
 
 
 def _itself(container: Any, of: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return lambda _: of(container)
-
-
-def _slot_content(owner: Any, key: str) -> Any:
-    return getattr(owner, key, _ABSENT)
-
-
-def _content(cell: types.CellType) -> Any:
-    try:
-        return cell.cell_contents
-    except ValueError:
-        return _ABSENT
-
-
-def _content_of(cell: types.CellType) -> Callable[[Any], Any]:
-    return lambda _: _content(cell)
-
-
-def _names_in(code: types.CodeType) -> Iterator[str]:
-    yield from code.co_names
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            yield from _names_in(constant)
-
-
-def _is_library(module: str | None) -> bool:
-    return (module or "builtins").partition(".")[0] in _LIBRARIES
-
-
-def _own_module(value: Any) -> bool:
-    return isinstance(value, types.ModuleType) and not _is_library(value.__name__)
 
 
 def _joined(name: str, key: str) -> str:

@@ -15,7 +15,7 @@ from torch.utils.flop_counter import flop_registry
 
 from ppvae.capture.signature import tensors_of
 
-__all__ = ["Schedule", "Work", "counted"]
+__all__ = ["Switches", "Work", "counted"]
 
 # Seconds on 2 cores of a server of 2024 (docs/speed.md). They need not be right, only the same in
 # each run; a machine twice as fast captures as if a run were half as long.
@@ -49,13 +49,11 @@ class Work(NamedTuple):
     def seconds(self) -> float:
         """About how long a step takes as Python."""
         return (
-            _PER_OPERATION * self.operations
-            + _PER_NUMBER * self.numbers
-            + _PER_FLOP * self.flops
+            _PER_OPERATION * self.operations + _PER_NUMBER * self.numbers + _PER_FLOP * self.flops
         )
 
 
-class Schedule(NamedTuple):
+class Switches(NamedTuple):
     """At which steps what a step is run by changes; infinite where it never does.
 
     Attributes:
@@ -67,7 +65,7 @@ class Schedule(NamedTuple):
     inductor: float
 
     @classmethod
-    def of(cls, work: Work, steps: int | None, every: int = 1) -> Schedule:
+    def of(cls, work: Work, steps: int | None, every: int = 1) -> Switches:
         """The steps at which it pays.
 
         Args:
