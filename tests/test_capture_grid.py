@@ -1,4 +1,4 @@
-"""A replayed step equals Python's bit for bit, for every estimator and every pair in the registries.
+"""A replayed step equals Python's bit for bit: every estimator, every pair of the registries.
 
 Entries come from the registries: a new estimator or pair is held against this by being there.
 """

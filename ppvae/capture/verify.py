@@ -35,7 +35,9 @@ class State:
         restore_generators(self._generators)
         with torch.no_grad():
             for _, tensor, value in self._tensors:
-                tensor.copy_(value)
+                # Most were only read, and some of these cannot be written to.
+                if not _agree(tensor, value, 0.0):
+                    tensor.copy_(value)
 
     def put_back_generators(self) -> None:
         """Let draws come again."""
