@@ -1,11 +1,13 @@
-"""Networks: flat in and out, particle dimensions kept apart, wrong widths refused."""
+"""Networks: flat in and out, particle dimensions apart, wrong widths refused, no work twice."""
 
 import math
 
 import pytest
 import torch
+from pairs import PAIRS, rows_for
 from torch import nn
 
+from ppvae import log_terms
 from ppvae.networks import MLP, ConvDecoder, ConvEncoder
 
 NETWORKS = {
@@ -128,3 +130,44 @@ def test_the_default_convolutions_fit_mnist():
     encoder, decoder = ConvEncoder((1, 28, 28), 40), ConvDecoder(20, (1, 28, 28))
     images = decoder(encoder(torch.randn(2, 784))[..., :20])
     assert images.shape == (2, math.prod((1, 28, 28)))
+
+
+def reader_of(guide):
+    """The network of a guide that reads the data, if it has one."""
+    return getattr(guide, "encoder", getattr(guide, "lower", None))
+
+
+WITH_ENCODER = {name: build for name, build in PAIRS.items() if reader_of(build()[1])}
+WITH_LIKELIHOOD = {n: build for n, build in PAIRS.items() if hasattr(build()[0], "likelihood")}
+
+
+@pytest.mark.parametrize("build", WITH_ENCODER.values(), ids=WITH_ENCODER)
+def test_an_encoder_reads_the_rows_once_for_all_draws(build):
+    model, guide = build()
+    x, seen = rows_for((model, guide)), []
+    # The first time a pair is tried out, with few draws.
+    log_terms(model, guide, x, num_particles=50)
+    reader_of(guide).register_forward_pre_hook(lambda _, given: seen.append(given[0].shape))
+    terms = log_terms(model, guide, x, num_particles=50)
+    assert terms.log_weight.isfinite().all()
+    assert seen == [x.shape]
+
+
+def test_every_guide_with_an_encoder_is_among_those():
+    guides = {type(build()[1]).__name__ for build in WITH_ENCODER.values()}
+    drawing = {"GaussianGuide", "DeltaGuide", "BernoulliGuide", "CategoricalGuide"}
+    assert guides == drawing | {"LayeredGaussianGuide"}
+
+
+@pytest.mark.parametrize("build", WITH_LIKELIHOOD.values(), ids=WITH_LIKELIHOOD)
+def test_a_likelihood_is_scored_from_what_the_decoder_gives(build):
+    """Of bits from logits: probabilities round to 0 and 1, and cost a pass over all pixels."""
+    model, guide = build()
+    made = []
+    model.likelihood.register_forward_hook(lambda _, params, out: made.append((*params, out)))
+    x = rows_for((model, guide))
+    assert log_terms(model, guide, x, num_particles=3).log_weight.isfinite().all()
+    for params, likelihood in made:
+        held = vars(likelihood.base_dist)
+        assert "probs" not in held
+        assert torch.equal(held["logits" if "logits" in held else "loc"], params)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from ppvae.networks.autocast import in_float32
 from ppvae.networks.flat import rows
 
 __all__ = ["ConvDecoder", "ConvEncoder"]
@@ -42,7 +43,7 @@ class ConvEncoder(nn.Module):
         """Map flat images x, (..., C*H*W), to (..., out_features)."""
         images = rows(x, math.prod(self.image_shape)).unflatten(-1, self.image_shape)
         out: Tensor = self.layers(images)
-        return out.reshape(*x.shape[:-1], out.shape[-1])
+        return in_float32(out.reshape(*x.shape[:-1], out.shape[-1]))
 
 
 class ConvDecoder(nn.Module):
@@ -75,7 +76,7 @@ class ConvDecoder(nn.Module):
     def forward(self, z: Tensor) -> Tensor:
         """Map codes z, (..., in_features), to flat images (..., C*H*W)."""
         out: Tensor = self.layers(rows(z, self.in_features))
-        return out.reshape(*z.shape[:-1], out.shape[-1])
+        return in_float32(out.reshape(*z.shape[:-1], out.shape[-1]))
 
 
 def _shapes(image_shape: Sequence[int], channels: int) -> tuple[tuple[int, int, int], ...]:
