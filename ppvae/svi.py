@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
-from ppvae.capture import Captured
+from ppvae.capture import Captured, Shared
 from ppvae.capturing import capturing
 from ppvae.diagnose import bad_gradient, bad_site
 from ppvae.objective import Loss, Objective
@@ -80,7 +80,7 @@ class SVI:
         loss: Loss,
         *,
         clip_norm: float | None = None,
-        compile: str = "auto",
+        compile: str | Shared = "auto",
     ) -> None:
         if clip_norm is not None and not clip_norm > 0:
             raise ValueError(f"clip_norm must be positive; got {clip_norm}.")
@@ -148,10 +148,7 @@ class SVI:
         return found
 
     def update(self, *args: Any, **kwargs: Any) -> Any:
-        """As :meth:`step`, but the loss stays on the device, (), and the host does not wait for it.
-
-        Nor does it look whether the loss is finite. Pyro's own estimators, run as Python, do wait.
-        """
+        """As :meth:`step`, but nobody looks at the loss, (): it stays on the device."""
         loss = self.gradients(*args, **kwargs)
         self.move()
         return loss
@@ -185,8 +182,7 @@ class SVI:
             ValueError: the pair has no parameter.
         """
         self._collect()
-        if self.optimizer is None:
-            raise AssertionError("a pair with parameters has an optimizer")
+        assert self.optimizer is not None, "a pair with parameters has an optimizer"
         return self.optimizer
 
     def _compute(self, batch: Batch) -> tuple[Any, list[Tensor | None]]:

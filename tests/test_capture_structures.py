@@ -15,8 +15,6 @@ from torch import nn
 from torch.testing import assert_close
 
 import ppvae
-from ppvae.capture import captured as policy
-from ppvae.capture import internals
 
 
 def batches(sizes=(5, 5), width=6):
@@ -211,48 +209,3 @@ def test_noise_is_fresh_in_each_replay():
     losses = [svi.step(x) for _ in range(10)]
     assert svi.how == "replay"
     assert len(set(losses)) == 10
-
-
-def test_a_spot_check_finds_what_guards_cannot_see(monkeypatch):
-    monkeypatch.setattr(policy, "_SPOT_CHECK", 5)
-    hidden = iter([1.0] * 8 + [2.0] * 100)
-    net = nn.Linear(6, 2)
-
-    def guide(x):
-        pyro.module("net", net)
-        scale = next(hidden)
-        with rows(x):
-            pyro.sample("z", dist.Normal(net(x), scale).to_event(1))
-
-    def model(x):
-        with rows(x):
-            z = pyro.sample("z", standard_normal(2))
-            pyro.sample("x", dist.Normal(z.sum(-1, keepdim=True), 1.0).to_event(1), obs=x)
-
-    svi = ppvae.SVI(model, guide, adam, ppvae.ELBO(), compile="replay")
-    x = torch.randn(5, 6)
-    with pytest.warns(UserWarning, match="since run as a graph its numbers differ"):
-        for _ in range(40):
-            svi.update(x)
-    assert svi.how == "eager"
-
-
-def test_where_torch_or_pyro_have_moved_each_step_runs_as_python(monkeypatch):
-    def moved():
-        raise ImportError("cannot import name 'Dice'")
-
-    monkeypatch.setattr(internals, "_dice", moved)
-    losses, _, _ = trained(binary_vae, ppvae.ELBO, "off", batches())
-    with pytest.warns(UserWarning, match="torch or Pyro has moved what a capture takes"):
-        captured, _, svi = trained(binary_vae, ppvae.ELBO, "replay", batches())
-    assert svi.how == "eager"
-    assert torch.equal(losses, captured)
-
-
-def test_what_capture_takes_from_torch_and_pyro_is_there():
-    assert internals.unavailable() is None
-
-
-def test_a_mode_that_is_none_is_refused():
-    with pytest.raises(ValueError, match="compile must be one of auto, replay, inductor, off; got"):
-        ppvae.SVI(*binary_vae(), adam, ppvae.ELBO(), compile="fast")

@@ -10,15 +10,14 @@ from typing import Any
 from ppvae.capture.entries import Entry, Kind, Seen
 from ppvae.capture.graph import Compute, Graph, Outputs
 from ppvae.capture.internals import unavailable
+from ppvae.capture.shared import Shared
 from ppvae.capture.signature import signature, tensors_of
 from ppvae.capture.verify import State, difference, rounding_of
 from ppvae.capture.watched import Watched
 from ppvae.capture.work import Switches, counted
 from ppvae.capturing import CannotCapture
 
-__all__ = ["MODES", "Captured"]
-
-MODES = ("auto", "replay", "inductor", "off")
+__all__ = ["Captured"]
 
 # In so many runs of a graph one is held against Python.
 _SPOT_CHECK = 1000
@@ -41,7 +40,8 @@ class Captured:
         compute: from a batch, (args, fields), to tensors in any nesting; it may move generators
             and buffers and nothing else.
         roots: the objects by name that decide what is computed, asked anew for each graph.
-        mode: "auto", "replay" or "inductor"; "off" always runs it as Python.
+        mode: "auto", "replay" or "inductor"; "off" always runs it as Python. What is shared with
+            other runs has its own.
 
     Attributes:
         calls: how many batches came, with those before a run was resumed.
@@ -54,13 +54,12 @@ class Captured:
     """
 
     def __init__(
-        self, compute: Compute, roots: Callable[[], Mapping[str, Any]], mode: str = "auto"
+        self, compute: Compute, roots: Callable[[], Mapping[str, Any]], mode: str | Shared = "auto"
     ) -> None:
-        if mode not in MODES:
-            raise ValueError(f"compile must be one of {', '.join(MODES)}; got {mode!r}.")
         self._compute = compute
         self._roots = roots
-        self.mode = mode
+        self._shared = mode if isinstance(mode, Shared) else Shared(mode)
+        self.mode = self._shared.mode
         self.calls = 0
         self.reason: str | None = None
         self._kinds: dict[Hashable, Kind] = {}
@@ -92,7 +91,7 @@ class Captured:
             return self._compute(batch)
         kind = self._kinds.get(key)
         if kind is None:
-            kind = self._kinds[key] = Kind(self._is_main(batch), self.calls)
+            kind = self._kinds[key] = Kind(key, self._is_main(batch), self.calls)
         entry = kind.fitting()
         if entry is None:
             return self._as_python(kind, batch)
@@ -132,10 +131,14 @@ class Captured:
             if kind.switches is None:
                 every = 1 if kind.main else kind.first
                 at_once = _AT_ONCE.get(self.mode)
-                kind.switches = at_once or Switches.of(work, self._steps, every)
+                steps = None if self._steps is None else self._steps * self._shared.runs
+                kind.switches = at_once or Switches.of(work, steps, every)
             seen = Seen(watched, before, truth, State(watched.tensors))
             if not kind.is_due(self.calls) or watched.changed() is None:
                 return seen
+            settled = watched.settled(Watched(self._roots()))
+            if settled is not None:
+                return seen._replace(watched=settled)
             before.put_back()
         seen.after.put_back()
         return seen
@@ -147,16 +150,32 @@ class Captured:
         if seen.before.foreign_draws:
             raise CannotCapture("the pair draws from Python's or NumPy's generator")
         seen.before.put_back()
-        graph = Graph(self._compute, batch, list(seen.watched.tensors.values()))
-        entry = Entry(seen.watched, graph)
-        seen.before.put_back()
-        given = self._held_against(seen, entry, batch)
+        entry, given = self._lent(kind, batch, seen) or self._traced(kind, batch, seen)
         if self._is_compiled(kind, entry):
             seen.before.put_back()
             self._compile(entry, batch)
             given = self._held_against(seen, entry, batch)
         kind.entries.insert(0, entry)
         return given
+
+    def _lent(self, kind: Kind, batch: Any, seen: Seen) -> tuple[Entry, Outputs] | None:
+        graph = self._shared.lend(kind.key, seen.watched)
+        if graph is None:
+            return None
+        entry = Entry(seen.watched, graph)
+        try:
+            return entry, self._held_against(seen, entry, batch)
+        except CannotCapture:
+            # It was another computation after all.
+            seen.before.put_back()
+            return None
+
+    def _traced(self, kind: Kind, batch: Any, seen: Seen) -> tuple[Entry, Outputs]:
+        entry = Entry(seen.watched, Graph(self._compute, batch, seen.watched.tensors))
+        seen.before.put_back()
+        given = self._held_against(seen, entry, batch)
+        self._shared.keep(kind.key, seen.watched, entry.graph)
+        return entry, given
 
     def _as_graph(self, kind: Kind, entry: Entry, batch: Any) -> Outputs:
         entry.runs += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable
 from typing import NamedTuple
 
 from ppvae.capture.graph import Graph, Outputs
@@ -35,7 +36,8 @@ class Entry:
 class Kind:
     """Batches of one signature, the first of which came at some call."""
 
-    def __init__(self, main: bool, first: int) -> None:
+    def __init__(self, key: Hashable, main: bool, first: int) -> None:
+        self.key = key
         self.main = main
         self.first = first
         self.switches: Switches | None = None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import copy
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -22,50 +23,68 @@ Compute = Callable[[Any], Outputs]
 _ALIAS = torch.ops.aten.alias.default
 
 
+class _Code:
+    """Operations, and how they are run; pairs of one build have it in common."""
+
+    def __init__(self, module: torch.fx.GraphModule, tree: Any, present: list[bool]) -> None:
+        self.module = module
+        self.tree = tree
+        self.present = present
+        self.compiled: Callable[..., Sequence[Tensor]] | None = None
+
+
 class Graph:
     """What a computation did on one batch, ready to be done again on another of its kind.
 
     Args:
         compute: from a batch to tensors.
         batch: arguments and fields, whose tensors are the inputs.
-        held: tensors that the computation closes over: the graph reads and writes them in place.
+        held: tensors by name that the computation closes over: they are read and written in place.
 
     Attributes:
-        operations: how many there are.
-        function: from input tensors to output tensors; the compiled one once there is one.
+        compiled: whether it runs compiled code.
+        movable: whether it holds no other tensors than those that were named.
 
     Raises:
         CannotCapture: the computation does what a graph cannot hold.
     """
 
-    def __init__(self, compute: Compute, batch: Any, held: Sequence[Tensor]) -> None:
+    def __init__(self, compute: Compute, batch: Any, held: Mapping[str, Tensor]) -> None:
         given = tensors_of(batch)
         known = {id(tensor) for tensor in given}
-        held = [tensor for tensor in held if id(tensor) not in known]
+        named = {name: tensor for name, tensor in held.items() if id(tensor) not in known}
         spec: list[Any] = []
 
         def flat() -> list[Tensor]:
-            leaves, tree = pytree.tree_flatten(compute(batch))
+            leaves, tree = pytree.tree_flatten(compute(batch), is_leaf=_is_none)
             spec[:] = [tree, [leaf is not None for leaf in leaves]]
             return [_cut(leaf) for leaf in leaves if leaf is not None]
 
-        module = traced(flat, [*given, *held])
-        self._tree, self._present = spec
+        module = traced(flat, [*given, *named.values()])
         _simplify(module)
         used = _drop_unused_inputs(module, keep=len(given))
-        self._held = [tensor for tensor, kept in zip(held, used, strict=True) if kept]
-        self._num_given = len(given)
-        self.module = module
-        self.operations = sum(node.op == "call_function" for node in module.graph.nodes)
-        self.function: Callable[..., Sequence[Tensor]] = module
+        self._names = [name for name, kept in zip(named, used, strict=True) if kept]
+        self._code = _Code(module, *spec)
+        self.movable = len(named) == len(held) and not _holds_more(module)
+        self._hold(held)
+
+    def _hold(self, held: Mapping[str, Tensor]) -> None:
+        self._held = [held[name] for name in self._names]
+        self._run: Callable[..., Sequence[Tensor]] = self._code.module
         self.compiled = False
+
+    def moved_to(self, held: Mapping[str, Tensor]) -> Graph:
+        """The same operations on other tensors of the same names and kinds."""
+        moved = copy.copy(self)
+        moved._hold(held)
+        return moved
 
     def __call__(self, batch: Any) -> Outputs:
         """The outputs on a batch of the same kind."""
         with torch.no_grad():
-            found = iter(self.function(*tensors_of(batch), *self._held))
-        leaves = [next(found) if present else None for present in self._present]
-        return pytree.tree_unflatten(leaves, self._tree)
+            found = iter(self._run(*tensors_of(batch), *self._held))
+        leaves = [next(found) if present else None for present in self._code.present]
+        return pytree.tree_unflatten(leaves, self._code.tree)
 
     def compile(self, batch: Any) -> None:
         """Let Inductor compile it, and run the compiled code from now on.
@@ -73,13 +92,14 @@ class Graph:
         Raises:
             CannotCapture: the compiler is missing or refuses the graph.
         """
-        inputs = [*tensors_of(batch), *self._held]
-        self.function = compiled(self.module, inputs)
+        if self._code.compiled is None:
+            self._code.compiled = compiled(self._code.module, [*tensors_of(batch), *self._held])
+        self._run = self._code.compiled
         self.compiled = True
 
-    def as_replayed(self) -> Callable[..., Sequence[Tensor]]:
-        """The graph as it was written down, operation by operation."""
-        return self.module
+
+def _is_none(value: Any) -> bool:
+    return value is None
 
 
 def _cut(leaf: Any) -> Tensor:
@@ -125,3 +145,14 @@ def _drop_unused_inputs(module: torch.fx.GraphModule, keep: int) -> list[bool]:
             module.graph.erase_node(node)
     module.recompile()
     return used
+
+
+def _holds_more(module: torch.fx.GraphModule) -> bool:
+    """Whether it holds a tensor that was not made from numbers while it was traced."""
+    fresh = torch.ops.aten.lift_fresh_copy.default
+    return any(
+        user.target is not fresh
+        for node in module.graph.nodes
+        if node.op == "get_attr"
+        for user in node.users
+    )

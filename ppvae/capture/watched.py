@@ -7,45 +7,20 @@ closure, a training flag or another tensor in the place of the first would go un
 from __future__ import annotations
 
 import functools
-import inspect
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ppvae.capture.values import (
-    PLAIN,
-    content,
-    content_of,
-    holds_numbers,
-    is_library,
-    is_own_module,
-    names_in,
-    same,
-    slot_content,
-)
+from ppvae.capture.places import Place, of_class, of_function, of_object
+from ppvae.capture.values import PLAIN, is_library, same
 from ppvae.capturing import CannotCapture
 
 __all__ = ["Watched"]
 
-# What a module keeps for itself and does not compute with.
-_OF_MODULES = frozenset(
-    {
-        "_compiled_call_impl",
-        "_non_persistent_buffers_set",
-        "_is_full_backward_hook",
-        "_forward_hooks_with_kwargs",
-        "_forward_hooks_always_called",
-        "_forward_pre_hooks_with_kwargs",
-        "_state_dict_hooks",
-        "_state_dict_pre_hooks",
-        "_load_state_dict_pre_hooks",
-        "_load_state_dict_post_hooks",
-    }
-)
 _MOST = 20_000
 _MOST_NUMBERS = 4096
 
@@ -93,6 +68,57 @@ class Watched:
                 return name
         return None
 
+    def settled(self, again: Watched) -> Watched | None:
+        """The later of two looks, without what the program writes anew in each run.
+
+        That may be left out where it came out the same in both; otherwise there is none.
+        """
+        mine, its = (
+            (w._names, w._lengths_by_name, [v for *_, v in w._arrays]) for w in (self, again)
+        )
+        if mine != its:
+            return None
+        written = []
+        for name, (*_, old), (*_, new) in zip(self._names, self._slots, again._slots, strict=True):
+            if old is new or same(old, new):
+                continue
+            if isinstance(old, PLAIN) or type(old) is not type(new):
+                return None
+            if isinstance(old, Tensor) and not (old.shape == new.shape and torch.equal(old, new)):
+                return None
+            written.append(name)
+        again._forget(tuple(written))
+        return again
+
+    def alike(self, other: Watched) -> bool:
+        """Whether two pairs have the same values in the same places, and tensors of one kind."""
+        kinds = ([(name, kind) for name, _, kind in w._kinds] for w in (self, other))
+        arrays = ([(name, values) for name, _, values in w._arrays] for w in (self, other))
+        return (
+            self._names == other._names
+            and self._lengths_by_name == other._lengths_by_name
+            and _equal(kinds)
+            and _equal(arrays)
+            and all(
+                _alike(one, two)
+                for (*_, one), (*_, two) in zip(self._slots, other._slots, strict=True)
+            )
+        )
+
+    @property
+    def _lengths_by_name(self) -> list[tuple[str, int]]:
+        return [(name, length) for name, _, length in self._lengths]
+
+    def _forget(self, written: Sequence[str]) -> None:
+        """Look no more at what stands under some names."""
+        kept = [not _under(name, written) for name in self._names]
+        self._slots = [slot for slot, keep in zip(self._slots, kept, strict=True) if keep]
+        self._names = [name for name, keep in zip(self._names, kept, strict=True) if keep]
+        self._lengths = [each for each in self._lengths if not _under(each[0], written)]
+        self._kinds = [each for each in self._kinds if not _under(each[0], written)]
+        self._arrays = [each for each in self._arrays if not _under(each[0], written)]
+        self.tensors = {n: t for n, t in self.tensors.items() if not _under(n, written)}
+
     def _meet(self, name: str, value: Any) -> None:
         if isinstance(value, PLAIN) or id(value) in self._met:
             return
@@ -104,7 +130,7 @@ class Watched:
             self._meet_array(name, value)
         elif isinstance(value, Mapping):
             self._length(name, value)
-            self._each(value.get, ((f"{name}[{key!r}]", key, v) for key, v in value.items()))
+            self._each((f"{name}[{key!r}]", value.get, key, v) for key, v in value.items())
         elif isinstance(value, list | tuple):
             self._sequence(name, value)
         elif isinstance(value, set | frozenset):
@@ -125,15 +151,12 @@ class Watched:
         self._length(name, values)
         if len(values) > _MOST_NUMBERS:
             raise CannotCapture(f"{name} is too long to be watched; use a tensor")
-        if isinstance(values, list):
-            self._each(values.__getitem__, ((f"{name}[{i}]", i, v) for i, v in enumerate(values)))
-        else:
-            for i, value in enumerate(values):
-                self._meet(f"{name}[{i}]", value)
+        get = values.__getitem__ if isinstance(values, list) else None
+        self._each((f"{name}[{i}]", get, i, v) for i, v in enumerate(values))
 
     def _meet_object(self, name: str, value: Any) -> None:
         if isinstance(value, types.FunctionType):
-            self._function(name, value)
+            self._each(of_function(name, value))
         elif isinstance(value, types.MethodType):
             self._meet(name, value.__self__)
             self._meet(name, value.__func__)
@@ -147,66 +170,19 @@ class Watched:
             self._attributes(name, value)
 
     def _attributes(self, name: str, value: Any) -> None:
-        own = getattr(value, "__dict__", {})
-        hidden = _OF_MODULES if isinstance(value, nn.Module) else frozenset()
-        self._each(
-            own.get, ((_joined(name, key), key, v) for key, v in own.items() if key not in hidden)
-        )
+        self._each(of_object(name, value))
         for kind in type(value).__mro__:
-            if not is_library(kind.__module__):
-                self._slots_of(name, kind, value)
-                self._class(name, kind)
+            if not is_library(kind.__module__) and id(kind) not in self._met:
+                self._met[id(kind)] = kind
+                self._each(of_class(name, kind))
 
-    def _slots_of(self, name: str, kind: type, value: Any) -> None:
-        keys = vars(kind).get("__slots__", ())
-        get = functools.partial(slot_content, value)
-        self._each(
-            get, ((f"{name}.{k}", k, get(k)) for k in ([keys] if isinstance(keys, str) else keys))
-        )
-
-    def _class(self, name: str, kind: type) -> None:
-        """Numbers that stand in the class, and what its functions take from outside."""
-        if id(kind) in self._met:
-            return
-        self._met[id(kind)] = kind
-        own = vars(kind)
-        plain = {k: v for k, v in own.items() if not k.startswith("__") and holds_numbers(v)}
-        self._each(own.get, ((f"{name}.{key}", key, v) for key, v in plain.items()))
-        for member in own.values():
-            function = inspect.unwrap(getattr(member, "fget", None) or member)
-            if isinstance(function, types.FunctionType):
-                self._meet(f"{name}.{function.__name__}", function)
-
-    def _function(self, name: str, function: types.FunctionType) -> None:
-        if is_library(function.__module__):
-            return
-        for variable, cell in zip(
-            function.__code__.co_freevars, function.__closure__ or (), strict=True
-        ):
-            inside = content(cell)
-            self._slot(variable, content_of(cell), None, inside)
-            self._meet(variable, inside)
-        self._meet(f"{name}'s defaults", function.__defaults__)
-        self._meet(f"{name}'s defaults", function.__kwdefaults__)
-        space = function.__globals__
-        names = set(names_in(function.__code__))
-        self._each(space.get, ((key, key, space[key]) for key in sorted(names & space.keys())))
-        for module in [v for k, v in space.items() if k in names and is_own_module(v)]:
-            inside = vars(module)
-            self._each(
-                inside.get,
-                (
-                    (f"{module.__name__}.{key}", key, inside[key])
-                    for key in sorted(names & inside.keys())
-                ),
-            )
-        self._meet(name, getattr(function, "__wrapped__", None))
-
-    def _each(self, get: Callable[[Any], Any], entries: Iterable[tuple[str, Any, Any]]) -> None:
-        for name, key, value in list(entries):
-            if not isinstance(value, types.ModuleType):
+    def _each(self, places: Iterable[Place]) -> None:
+        for name, get, key, value in list(places):
+            if isinstance(value, types.ModuleType):
+                continue
+            if get is not None:
                 self._slot(name, get, key, value)
-                self._meet(name, value)
+            self._meet(name, value)
 
     def _length(self, name: str, container: Any) -> None:
         self._lengths.append((name, container, len(container)))
@@ -218,14 +194,25 @@ class Watched:
             raise CannotCapture(f"the pair reaches more than {_MOST} Python values")
 
 
+def _equal(both: Iterable[Any]) -> bool:
+    one, two = both
+    return bool(one == two)
+
+
+def _alike(one: Any, two: Any) -> bool:
+    if isinstance(one, types.FunctionType) and isinstance(two, types.FunctionType):
+        return one.__code__ is two.__code__
+    return one is two or same(one, two) or (type(one) is type(two) and not isinstance(one, PLAIN))
+
+
+def _under(name: str, others: Sequence[str]) -> bool:
+    """Whether a name is one of others, or of a part of what one of them names."""
+    return any(name == other or name.startswith((f"{other}.", f"{other}[")) for other in others)
+
+
 def _kind(tensor: Tensor) -> Any:
     return tensor.dtype, tensor.device, tensor.shape, tensor.requires_grad
 
 
 def _itself(container: Any, of: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return lambda _: of(container)
-
-
-def _joined(name: str, key: str) -> str:
-    """An attribute's name, without the dictionaries that a module keeps its parts in."""
-    return name if key in {"_parameters", "_buffers", "_modules"} else f"{name}.{key}"
