@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from captured import assert_equal_trainings, trained
+from captured import adam, assert_equal_trainings, trained
 from pairs import PAIRS, rows_for
 from programs import binary_rows, binary_vae
 
@@ -58,6 +58,15 @@ def test_a_shorter_batch_is_replayed():
     _, _, svi = trained(PAIRS["bernoulli"], ppvae.ELBO, "inductor", sizes, steps=8)
     assert svi.how == "replay"
     assert svi.compiled_from == 5
+
+
+def test_a_shorter_batch_is_not_compiled_in_a_run_that_said_so():
+    x = binary_rows(8)
+    svi = ppvae.SVI(*binary_vae(), adam, ppvae.ELBO(), compile="inductor")
+    svi.begin(100, rows=8)
+    svi.update(x[:5])
+    how = [(svi.update(each), svi.how)[1] for each in (x[:5], x[:5], x[:5], x[:5], x, x)]
+    assert how == ["replay"] * 4 + ["inductor"] * 2
 
 
 def test_a_step_that_goes_on_from_elsewhere_is_compiled_at_once():

@@ -108,6 +108,23 @@ def test_labels_that_cannot_be_in_patterns_that_were_not_captured(expected):
     assert assert_equal_trainings(labelled, loss, batches((5,) * 4)).how == "replay"
 
 
+def one_hot_labels():
+    net = nn.Linear(3, 6)
+
+    def model(x):
+        pyro.module("net", net)
+        with rows(x):
+            y = pyro.sample("y", dist.Categorical(logits=torch.zeros(3)))
+            loc = net(nn.functional.one_hot(y, 3).to(x))
+            pyro.sample("x", dist.Normal(loc, 1.0).to_event(1), obs=x)
+
+    return model, labelled()[1]
+
+
+def test_one_hot_labels():
+    assert assert_equal_trainings(one_hot_labels, ppvae.ELBO, batches()).how == "replay"
+
+
 def test_impossible_labels_under_pyro_agree_to_rounding():
     # Pyro leaves them out of its sum, and adds the others in another order.
     loss = functools.partial(pyro.infer.TraceEnum_ELBO, max_plate_nesting=1)

@@ -1,0 +1,33 @@
+"""In float32, too, a replayed step is Python's bit for bit."""
+
+import functools
+
+import pyro.infer
+import pytest
+import torch
+from captured import assert_equal_trainings
+from pairs import PAIRS, rows_for
+
+from ppvae.named import estimator_named
+
+
+@pytest.fixture(autouse=True)
+def in_float32(fixed_start):
+    torch.set_default_dtype(torch.float32)
+
+
+def batches(pair):
+    x = rows_for(PAIRS[pair]())
+    return [{"x": x, "index": torch.arange(len(x))}]
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_every_pair(pair):
+    name = "rws:5" if "clusters" in pair or pair == "bits" else "iwae:5"
+    svi = assert_equal_trainings(PAIRS[pair], lambda: estimator_named(name), batches(pair))
+    assert svi.how == "replay"
+
+
+def test_losses_that_pyro_sums_as_python_numbers():
+    loss = functools.partial(pyro.infer.Trace_ELBO, num_particles=7)
+    assert_equal_trainings(PAIRS["bernoulli"], loss, batches("bernoulli"), steps=20)
