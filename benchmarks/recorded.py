@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 
 from ppvae.atomic import write_whole
 
-__all__ = ["machine_kind", "write_record"]
+__all__ = ["commit", "machine_kind", "write_record"]
 
 
 def machine_kind() -> str:
@@ -21,11 +22,32 @@ def machine_kind() -> str:
     return f"{named[0] if named else platform.processor()}, {os.cpu_count()} cores"
 
 
+def commit() -> str:
+    """The commit that is checked out, "+ changes" if files differ from it; "" outside of git.
+
+    Results may differ: they are what benchmarks leave behind.
+    """
+    folder = Path(__file__).parent
+    asked = (
+        ["git", "rev-parse", "HEAD"],
+        ["git", "status", "--porcelain", "--", ":/", ":(exclude,top)benchmarks/results"],
+    )
+    try:
+        head, changes = (
+            subprocess.run(each, cwd=folder, capture_output=True, text=True, check=True).stdout
+            for each in asked
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return head.strip() + (" + changes" if changes.strip() else "")
+
+
 def write_record(path: Path, command: str, seeds: list[int], **found: Any) -> None:
     """Numbers and how they came about, as JSON."""
     made = {
         "command": command,
         "seeds": seeds,
+        "commit": commit(),
         "machine": machine_kind(),
         "threads": torch.get_num_threads(),
         "versions": {

@@ -79,7 +79,8 @@ def _run(rng: np.random.Generator, place: int, seed: int) -> xr.Dataset:
     seconds = share * (2 + place % 7 + 0.1 * seed)
     settings = Settings(
         *("vae", None, "0" * 64, {"hidden": 400, "latent_dim": LATENTS}, {"name": "digits"}),
-        *("0" * 64, "elbo", 20, None, 128, 1e-3, "Adam(lr=0.001)", None, None, seed, "cpu", 1),
+        *("0" * 64, "elbo", 20, None, 128, 1e-3, "Adam(lr=0.001)", None, None, seed),
+        *("cpu", 1, "auto"),
     )
     return xr.Dataset(
         {

@@ -11,6 +11,7 @@ from torch import nn
 import ppvae
 from ppvae.capture import Shared
 from ppvae.capture import graph as graphs
+from ppvae.capture.watched import Watched
 
 
 @pytest.fixture
@@ -72,6 +73,15 @@ def scaled(scale):
 def test_another_number_in_the_pair_is_another_graph(traces):
     runs_of([scaled(1.0), scaled(2.0), scaled(1.0)], Shared("replay", runs=3))
     assert len(traces) == 2
+
+
+def test_pairs_are_alike_in_all_but_tensors_and_objects():
+    def look(scale, width=2):
+        return Watched({"model": scaled(scale)()[0], "weight": torch.zeros(width)})
+
+    assert look(1.0).alike(look(1.0))
+    assert not look(1.0).alike(look(2.0))
+    assert not look(1.0).alike(look(1.0, width=3))
 
 
 def test_another_structure_is_another_graph(traces):

@@ -99,8 +99,8 @@ def test_a_renamed_tensor_is_refused_by_the_checksum(path):
 
 
 def test_a_checkpoint_of_another_format_is_refused(path, monkeypatch):
-    monkeypatch.setattr("ppvae.checkpoint._FORMAT", 2)
-    with pytest.raises(ValueError, match=r"checkpoint must have format 2; .* has another"):
+    monkeypatch.setattr("ppvae.checkpoint._FORMAT", 3)
+    with pytest.raises(ValueError, match=r"checkpoint must have format 3; .* has another"):
         Checkpoint.load(path)
 
 

@@ -13,11 +13,11 @@ from torch.testing import assert_close
 import ppvae
 from ppvae import ELBO, IWAE, SVI, Pair, Renyi
 from ppvae.bench.blocks import blocks_of
-from ppvae.bench.cost import Live
 from ppvae.bench.sampling import Sampler
 from ppvae.estimators import ReweightedWakeSleep
 from ppvae.estimators.gradients import VIMCO, DoublyReparameterized, ScoreFunction
 from ppvae.guides import GaussianGuide
+from ppvae.live_bytes import Live
 from ppvae.networks import MLP
 from ppvae.pair import as_batch
 from ppvae.tracing import rehearse

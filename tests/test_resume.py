@@ -6,67 +6,26 @@ import json
 import pyro
 import pytest
 import torch
-from programs import binary_rows
 from trainings import (
+    ROWS,
     assert_same_history,
+    assert_same_state,
     assert_same_values,
+    keep_every_state,
     line_data,
     line_pair,
-    quiet,
-    restless_pair,
+    stopped,
+    train,
 )
 
-from ppvae import IWAE, SVI, BetaELBO, ConstrainedELBO, Schedule
+from ppvae import IWAE, BetaELBO, ConstrainedELBO, Schedule
 from ppvae.checkpoint import Checkpoint
 from ppvae.run import CHECKPOINT, SETTINGS
-
-# 32 training rows in batches of 10: four steps an epoch, the last one of two rows.
-ROWS = binary_rows(40)
 
 
 @pytest.fixture
 def eager(monkeypatch):
-    """Keep the state after every step and every epoch."""
-    monkeypatch.setattr("ppvae.keeper._BETWEEN_EPOCHS", 0.0)
-    monkeypatch.setattr("ppvae.keeper._WITHIN_EPOCH", 0.0)
-
-
-def train(folder, pair=restless_pair, data=ROWS, **settings):
-    """Train a pair made anew, as a new process would make it."""
-    return quiet(pair(), data, folder=folder, **settings)
-
-
-def stopped(monkeypatch, after, folder, **settings):
-    """Train until the given number of steps was taken, and then as if by Ctrl-C no more."""
-    left = iter(range(after))
-    update = SVI.update
-
-    def stops(self, **batch):
-        if next(left, None) is None:
-            raise KeyboardInterrupt
-        return update(self, **batch)
-
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(SVI, "update", stops)
-        train(folder, **settings)
-
-
-def assert_same_state(folder, other):
-    """All that is kept: parameters, optimizer, generators, best state, history but seconds."""
-    ours, theirs = (Checkpoint.load(each / CHECKPOINT) for each in (folder, other))
-    assert ours.tensors.keys() == theirs.tensors.keys()
-    different = [
-        name
-        for name, tensor in ours.tensors.items()
-        if name != "history/seconds" and not _same_bits(tensor, theirs.tensors[name])
-    ]
-    assert not different
-    assert {**ours.values, "seconds": 0} == {**theirs.values, "seconds": 0}
-
-
-def _same_bits(tensor, other):
-    flat = [each.reshape(-1).view(torch.uint8) for each in (tensor, other)]
-    return tensor.dtype == other.dtype and torch.equal(*flat)
+    keep_every_state(monkeypatch)
 
 
 @pytest.mark.parametrize("after", [1, 3, 4, 5, 7, 12, 19])
@@ -144,7 +103,7 @@ def test_training_longer_than_first_asked_is_longer_at_once(tmp_path, first, lon
     train(tmp_path / "run", **first, patience=patience)
     run = train(tmp_path / "run", **longer, patience=patience, resume=True)
     assert_same_history(run, whole)
-    assert_same_state(tmp_path / "run", tmp_path / "whole")
+    assert_same_state(tmp_path / "run", tmp_path / "whole", "length")
     assert_same_values(run.pair, whole.pair)
 
 
@@ -229,6 +188,7 @@ OTHER = {
     "estimator": ({"estimator": IWAE(5)}, "estimator 'iwae:5' instead of 'elbo'"),
     "clip_norm": ({"clip_norm": 1.0}, r"clip_norm 1\.0 instead of None"),
     "patience": ({"patience": 3}, "patience 3 instead of None"),
+    "compile": ({"compile": "replay"}, "compile 'replay' instead of 'auto'"),
     "optim": ({"optim": MOMENTUM}, r"optimizer \"SGD\({'lr': .*}\)\" instead of 'Adam"),
     "data": ({"data": ROWS.flip(0)}, "data_fingerprint '.*' instead of '"),
 }

@@ -30,6 +30,7 @@ KEPT = Settings(
     seed=0,
     device="cpu",
     threads=1,
+    compile="auto",
     versions={"torch": "2.15"},
 )
 # How long a run goes on, where its file is, and what it was run with.
@@ -39,6 +40,7 @@ CHANGED = {
     **{name: "other" for name in ("data_fingerprint", "estimator", "optimizer", "device")},
     **{name: 7 for name in ("epochs", "steps", "batch_size", "patience", "seed", "threads")},
     **{name: 0.25 for name in ("lr", "clip_norm")},
+    "compile": "replay",
     "options": {"hidden": 6, "rate": 0.1},
     "data": {"name": "digits", "binarize": "dynamic"},
     "versions": {"torch": "2.16"},
@@ -78,6 +80,8 @@ def test_a_setting_that_decides_numbers_makes_another_run(name):
         ({"colour": "red"}, "unexpected keyword argument 'colour'"),
         ({"threads": 0}, "threads is 0"),
         ({"threads": "many"}, "threads is 'many'"),
+        ({"compile": "fast"}, "compile is 'fast'"),
+        ({"compile": None}, "compile is None"),
         ({"epochs": None}, "epochs is None"),
         ({"steps": 2.5}, "steps is 2.5"),
         ({"lr": "0.1"}, "lr is '0.1'"),

@@ -12,7 +12,7 @@ from ppvae.capture.graph import Compute, Graph, Outputs
 from ppvae.capture.internals import unavailable
 from ppvae.capture.shared import Shared
 from ppvae.capture.signature import signature, tensors_of
-from ppvae.capture.verify import State, difference, rounding_of
+from ppvae.capture.verify import State
 from ppvae.capture.watched import Watched
 from ppvae.capture.work import Switches, counted
 from ppvae.capturing import CannotCapture
@@ -144,16 +144,14 @@ class Captured:
         return seen
 
     def _captured(self, kind: Kind, batch: Any, seen: Seen) -> Outputs:
-        changes = seen.watched.changed()
-        if changes is not None:
-            raise CannotCapture(f"{changes} changes while the pair runs")
-        if seen.before.foreign_draws:
-            raise CannotCapture("the pair draws from Python's or NumPy's generator")
+        seen.refuse_changes()
         seen.before.put_back()
         entry, given = self._lent(kind, batch, seen) or self._traced(kind, batch, seen)
         if self._is_compiled(kind, entry):
             seen.before.put_back()
             self._compile(entry, batch)
+            given = self._held_against(seen, entry, batch)
+        if self._is_launched(seen, entry, batch):
             given = self._held_against(seen, entry, batch)
         kind.entries.insert(0, entry)
         return given
@@ -193,10 +191,9 @@ class Captured:
         truth = self._compute(batch)
         seen = Seen(entry.watched, before, truth, State(entry.watched.tensors))
         try:
-            changes = entry.watched.changed()
-            if changes is not None:
-                raise CannotCapture(f"{changes} changes while the pair runs")
+            seen.refuse_changes()
             before.put_back()
+            self._is_launched(seen, entry, batch)
             return self._held_against(seen, entry, batch)
         except CannotCapture as refusal:
             seen.after.put_back()
@@ -204,14 +201,7 @@ class Captured:
             return truth
 
     def _held_against(self, seen: Seen, entry: Entry, batch: Any) -> Outputs:
-        rounding = rounding_of(seen.truth) if entry.graph.compiled else 0.0
-        try:
-            given = entry.graph(batch)
-        except RuntimeError as error:
-            raise CannotCapture(f"its graph does not run again: {error}") from error
-        reason = difference(given, seen.truth, rounding) or seen.after.differs(rounding)
-        if reason is not None:
-            raise CannotCapture(f"run as a graph {reason}")
+        given = seen.given_by(entry.graph, batch)
         self.how = "inductor" if entry.graph.compiled else "replay"
         return given
 
@@ -229,6 +219,18 @@ class Captured:
             return
         if self.compiled_from is None:
             self.compiled_from = self.calls
+
+    def _is_launched(self, seen: Seen, entry: Entry, batch: Any) -> bool:
+        """Record it where the device can; whether there is something new to hold against Python."""
+        if entry.graph.launched:
+            return False
+        seen.before.put_back()
+        try:
+            entry.graph.launch(batch)
+        except CannotCapture as refusal:
+            self._warn(f"operations are launched one by one, since {refusal}")
+        seen.before.put_back()
+        return True
 
     def _is_main(self, batch: Any) -> bool:
         if self._rows is None:

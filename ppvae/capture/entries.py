@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ppvae.capture.graph import Graph, Outputs
-from ppvae.capture.verify import State
+from ppvae.capture.verify import State, difference, rounding_of
 from ppvae.capture.watched import Watched
 from ppvae.capture.work import Switches
+from ppvae.capturing import CannotCapture
 
 __all__ = ["Entry", "Kind", "Seen"]
 
@@ -21,6 +22,34 @@ class Seen(NamedTuple):
     before: State
     truth: Outputs
     after: State
+
+    def refuse_changes(self) -> None:
+        """Refuse what a graph would not do again.
+
+        Raises:
+            CannotCapture: the run changed what is watched, or drew from other generators.
+        """
+        changes = self.watched.changed()
+        if changes is not None:
+            raise CannotCapture(f"{changes} changes while the pair runs")
+        if self.before.foreign_draws:
+            raise CannotCapture("the pair draws from Python's or NumPy's generator")
+
+    def given_by(self, graph: Graph, batch: Any) -> Outputs:
+        """What a graph gives from the state before, if that is the truth.
+
+        Raises:
+            CannotCapture: it gives or moves something else.
+        """
+        rounding = rounding_of(self.truth) if graph.compiled or graph.rounds else 0.0
+        try:
+            given = graph(batch)
+        except RuntimeError as error:
+            raise CannotCapture(f"its graph does not run again: {error}") from error
+        reason = difference(given, self.truth, rounding) or self.after.differs(rounding)
+        if reason is not None:
+            raise CannotCapture(f"run as a graph {reason}")
+        return given
 
 
 class Entry:

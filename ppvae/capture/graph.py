@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from ppvae.capture.internals import compiled, traced
+from ppvae.capture.launched import Launched, recorder_for
 from ppvae.capture.signature import tensors_of
 from ppvae.capturing import CannotCapture
 
@@ -21,6 +22,7 @@ Outputs = Any
 Compute = Callable[[Any], Outputs]
 
 _ALIAS = torch.ops.aten.alias.default
+_FRESH = torch.ops.aten.lift_fresh_copy.default
 
 
 class _Code:
@@ -43,6 +45,8 @@ class Graph:
 
     Attributes:
         compiled: whether it runs compiled code.
+        launched: whether its operations are launched together, where the device can do that.
+        rounds: whether it adds in another order than Python, and so rounds differently.
         movable: whether it holds no other tensors than those that were named.
 
     Raises:
@@ -60,7 +64,7 @@ class Graph:
             spec[:] = [tree, [leaf is not None for leaf in leaves]]
             return [_cut(leaf) for leaf in leaves if leaf is not None]
 
-        module = traced(flat, [*given, *named.values()])
+        module, self.rounds = traced(flat, [*given, *named.values()])
         _simplify(module)
         used = _drop_unused_inputs(module, keep=len(given))
         self._names = [name for name, kept in zip(named, used, strict=True) if kept]
@@ -71,7 +75,7 @@ class Graph:
     def _hold(self, held: Mapping[str, Tensor]) -> None:
         self._held = [held[name] for name in self._names]
         self._run: Callable[..., Sequence[Tensor]] = self._code.module
-        self.compiled = False
+        self.compiled = self.launched = False
 
     def moved_to(self, held: Mapping[str, Tensor]) -> Graph:
         """The same operations on other tensors of the same names and kinds."""
@@ -95,7 +99,26 @@ class Graph:
         if self._code.compiled is None:
             self._code.compiled = compiled(self._code.module, [*tensors_of(batch), *self._held])
         self._run = self._code.compiled
-        self.compiled = True
+        self.compiled, self.launched = True, False
+
+    def launch(self, batch: Any) -> None:
+        """On a GPU, record the operations and launch them together from now on.
+
+        Recording runs them: whoever asks puts back what they move.
+
+        Raises:
+            CannotCapture: the device cannot record one of them.
+        """
+        given = tensors_of(batch)
+        record = recorder_for([*given, *self._held])
+        self.launched = True
+        if record is None:
+            return
+        try:
+            with torch.no_grad():
+                self._run = Launched(self._run, given, self._held, record)
+        except RuntimeError as error:
+            raise CannotCapture(f"the device cannot record it: {error}") from error
 
 
 def _is_none(value: Any) -> bool:
@@ -119,8 +142,34 @@ def _simplify(module: torch.fx.GraphModule) -> None:
         if node.target is _ALIAS:
             node.replace_all_uses_with(node.args[0])
             graph.erase_node(node)
+    _keep_on_device(module)
     graph.eliminate_dead_code()
     module.recompile()
+
+
+def _keep_on_device(module: torch.fx.GraphModule) -> None:
+    """Bring numbers from the code to their device once, and not in each run."""
+    for number, node in enumerate(list(module.graph.nodes)):
+        if node.target is not torch.ops.aten._to_copy.default:
+            continue
+        fresh = node.args[0]
+        if not isinstance(fresh, torch.fx.Node) or fresh.target is not _FRESH:
+            continue
+        if node.kwargs.get("device") is None or any(_writes(user) for user in node.users):
+            continue
+        constant: Any = fresh.args[0]
+        name = f"_on_device{number}"
+        module.register_buffer(
+            name, getattr(module, constant.target).to(**node.kwargs), persistent=False
+        )
+        with module.graph.inserting_before(node):
+            node.replace_all_uses_with(module.graph.get_attr(name))
+        module.graph.erase_node(node)
+
+
+def _writes(node: torch.fx.Node) -> bool:
+    schema = getattr(node.target, "_schema", None)
+    return schema is not None and schema.is_mutable
 
 
 def _tags(target: Any) -> Sequence[Any]:
@@ -149,10 +198,9 @@ def _drop_unused_inputs(module: torch.fx.GraphModule, keep: int) -> list[bool]:
 
 def _holds_more(module: torch.fx.GraphModule) -> bool:
     """Whether it holds a tensor that was not made from numbers while it was traced."""
-    fresh = torch.ops.aten.lift_fresh_copy.default
     return any(
-        user.target is not fresh
+        user.target is not _FRESH
         for node in module.graph.nodes
-        if node.op == "get_attr"
+        if node.op == "get_attr" and not node.target.startswith("_on_device")
         for user in node.users
     )

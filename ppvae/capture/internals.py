@@ -50,8 +50,8 @@ def unavailable() -> str | None:
 
 def traced(
     function: Callable[..., Sequence[Tensor]], inputs: Sequence[Tensor]
-) -> torch.fx.GraphModule:
-    """A flat graph of what a function of tensors does, from inputs to outputs in order.
+) -> tuple[torch.fx.GraphModule, bool]:
+    """A flat graph of what a function of tensors does, and whether it adds in another order.
 
     The function may close over the inputs: they are known by identity.
 
@@ -60,8 +60,10 @@ def traced(
     """
     from torch.fx.experimental.proxy_tensor import make_fx
 
+    numbers = _NumbersStay()
+
     def flat(*_: Tensor) -> list[Tensor]:
-        with _NumbersStay():
+        with numbers:
             return list(function())
 
     try:
@@ -75,7 +77,7 @@ def traced(
         raise CannotCapture(_in_words(error)) from error
     # Inputs one by one: no tree of containers to be taken apart at each call.
     graph.graph.set_codegen(torch.fx.graph.CodeGen())
-    return graph
+    return graph, numbers.reordered
 
 
 def compiled(
@@ -102,7 +104,15 @@ def compiled(
 
 
 class _NumbersStay(TorchFunctionMode):
-    """Inside this ``item()`` gives a tensor, and a value that would become Python is refused."""
+    """Inside this ``item()`` gives a tensor, and a value that would become Python is refused.
+
+    Attributes:
+        reordered: whether a sum has terms that Python leaves out, all of them zero.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reordered = False
 
     def __torch_function__(
         self,
@@ -120,7 +130,10 @@ class _NumbersStay(TorchFunctionMode):
         if func is torch.tensordot and _called_by(_fulldot()):
             # Labels of probability zero have no part, whatever their cost.
             probability, cost = args
-            return func(probability, cost.masked_fill(probability == 0, 0.0), **kwargs)
+            self.reordered = True
+            impossible = ~(probability > 0)
+            both = (each.masked_fill(impossible, 0.0) for each in (probability, cost))
+            return func(*both, **kwargs)
         if name in _READS and isinstance(args[0], Tensor) and not _is_constant(args[0]):
             if name == "__bool__" and _called_by(_dice()):
                 # All labels stay, so that no shape depends on values.
@@ -144,8 +157,11 @@ def _is_constant(tensor: Tensor) -> bool:
 
 
 def _called_by(function: Any) -> bool:
-    """Whether a function of Pyro's is what asks."""
-    return sys._getframe(2).f_code is function.__code__
+    """Whether a function of Pyro's asks, itself or through torch's own Python."""
+    frame: Any = sys._getframe(2)
+    while frame is not None and frame.f_globals.get("__name__", "").startswith("torch."):
+        frame = frame.f_back
+    return frame is not None and frame.f_code is function.__code__
 
 
 def _dice() -> Any:
