@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,9 @@ from torch import Tensor
 
 from ppvae.atomic import write_whole
 
-__all__ = ["Checkpoint", "optimizer_state", "restore_optimizer"]
+__all__ = ["Checkpoint", "columns", "optimizer_state", "restore_optimizer"]
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,13 @@ class Checkpoint:
             for key, tensor in self.tensors.items()
             if key.startswith(prefix)
         }
+
+    @property
+    def history(self) -> list[dict[str, float]]:
+        """The records of epochs."""
+        kept = self.group("history")
+        length = len(next(iter(kept.values()), ()))
+        return [{name: float(column[i]) for name, column in kept.items()} for i in range(length)]
 
     def save(self, path: Path) -> None:
         """Write the file whole or not at all.
@@ -76,6 +84,14 @@ class Checkpoint:
         if values.pop("format") != _FORMAT:
             raise ValueError(f"checkpoint must have format {_FORMAT}; {path} has another.")
         return cls(tensors, values)
+
+
+def columns(records: Sequence[Mapping[str, float]]) -> dict[str, Tensor]:
+    """The records of epochs as a tensor for each name; NaN where a record has none of it."""
+    return {
+        name: torch.tensor([each.get(name, math.nan) for each in records], dtype=torch.float64)
+        for name in dict.fromkeys(key for record in records for key in record)
+    }
 
 
 def optimizer_state(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -10,9 +10,10 @@ from pyro.poutine import Trace
 from torch import Tensor
 
 from ppvae.pair import Batch, Pair
-from ppvae.tracing import trace_pair
+from ppvae.rerun import noise_put_back
+from ppvae.tracing import buffers_put_back, trace_pair
 
-__all__ = ["NotFiniteError", "bad_gradient", "bad_parameter", "bad_site"]
+__all__ = ["NotFiniteError", "bad_gradient", "bad_parameter", "bad_site", "first_bad"]
 
 
 class NotFiniteError(ArithmeticError):
@@ -27,6 +28,14 @@ def bad_site(pair: Pair, batch: Batch, num_particles: int = 1) -> str | None:
             if found is not None:
                 return found
     return None
+
+
+def first_bad(
+    pair: Pair, batch: Batch, num_particles: int, noise: dict[str, Tensor]
+) -> str | None:
+    """As :func:`bad_site`, of a computation that began with this noise; nothing is moved."""
+    with noise_put_back(noise), buffers_put_back(pair):
+        return bad_site(pair, batch, num_particles)
 
 
 def bad_gradient(leaves: Mapping[str, Tensor]) -> str | None:

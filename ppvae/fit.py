@@ -12,6 +12,7 @@ import torch
 from pyro.optim import PyroOptim
 from torch import Tensor
 
+from ppvae.capture import Shared
 from ppvae.check import Report, check
 from ppvae.data import Data
 from ppvae.diagnose import NotFiniteError
@@ -60,6 +61,7 @@ def fit(
     seed: int = 0,
     device: str = "auto",
     threads: int | None = None,
+    compile: str | Shared = "auto",
     folder: str | Path | None = None,
     resume: bool = False,
     progress: bool = True,
@@ -88,9 +90,15 @@ def fit(
         seed: of the order of rows, binarisation and all draws.
         device: "auto" (a GPU if there is one), "cpu", "cuda" or "cuda:1".
         threads: of torch on the CPU; small networks run best on one, on a busy machine above all.
+        compile: how a step is computed. "off": Pyro's Python each time. "replay": the operations
+            that it did, without the Python, bit for bit the same numbers. "inductor": these
+            compiled from step 4 on, the same up to rounding. "auto": the one that pays for a run
+            of this length and shape. What cannot be captured runs as Python, with a warning. Runs
+            of one experiment that are given the same ``ppvae.capture.Shared`` capture once.
         folder: where to keep settings, checkpoint and curves.
         resume: go on with the run in the folder, to more epochs or steps if given. A schedule
-            over a fraction of the run keeps the length that it began with.
+            over a fraction of the run keeps the length that it began with, and so does the step
+            from which it is compiled.
         progress: whether to show epochs as they end.
         watch: called with the pair at the end of epochs, off the clock; its figures join the
             history.
@@ -109,7 +117,11 @@ def fit(
         raise ValueError(f"epochs or steps must be given, not both; got {epochs} and {steps}.")
     chosen = chosen_experiment(experiment, estimator, epochs, lr, batch_size, clip_norm)
     home, where = None if folder is None else Path(folder), resolve_device(device)
-    plan = Plan(optim, steps, patience, seed, where, threads, home, resume, watch, watch_every)
+    shared = compile if isinstance(compile, Shared) else Shared(compile)
+    plan = Plan(
+        *(optim, steps, patience, seed, where, threads, shared),
+        *(home, resume, watch, watch_every),
+    )
     plan.refuse(chosen)
     return _run(chosen, as_data(data), plan, progress)
 
@@ -126,7 +138,7 @@ def _run(chosen: Experiment, data: Data, plan: Plan, progress: bool) -> Run:
         if plan.resume and plan.home is not None:
             settings = resumed_settings(Settings.read(plan.home / SETTINGS), settings)
         training = Training(
-            _svi(pair, chosen, plan.optim),
+            _svi(pair, chosen, plan),
             rows,
             batch_size=chosen.batch_size,
             steps=plan.total_steps(chosen, rows),
@@ -141,7 +153,8 @@ def _run(chosen: Experiment, data: Data, plan: Plan, progress: bool) -> Run:
         make_room(chosen.estimator, pair, rows, chosen.batch_size)
         refuse_untreatable(chosen.estimator, pair, rows, chosen.batch_size)
         _train(training, settings, plan.home, plan.resume, chosen, progress)
-    history = history_dataset(training.history, seed=plan.seed, binarize=rows.binarize)
+    how = {"compile": settings.compile, "compiled_from": training.compiled_from}
+    history = history_dataset(training.history, seed=plan.seed, binarize=rows.binarize, **how)
     stopped = "early" if training.stopped_early else "finished"
     return Run(pair, rows, chosen, settings, history, plan.home, stopped)
 
@@ -160,10 +173,15 @@ def _checked(pair: Pair, rows: Data, batch_size: int, seed: int) -> Report:
     return report
 
 
-def _svi(pair: Pair, chosen: Experiment, optim: Optim | None) -> SVI:
-    adam = PyroOptim(torch.optim.Adam, {"lr": chosen.lr})
-    model, guide, loss = pair.model, pair.guide, chosen.estimator
-    return SVI(model, guide, optim or adam, loss, clip_norm=chosen.clip_norm)
+def _svi(pair: Pair, chosen: Experiment, plan: Plan) -> SVI:
+    return SVI(
+        pair.model,
+        pair.guide,
+        plan.optim or PyroOptim(torch.optim.Adam, {"lr": chosen.lr}),
+        chosen.estimator,
+        clip_norm=chosen.clip_norm,
+        compile=plan.compile,
+    )
 
 
 def _train(

@@ -39,8 +39,17 @@ class Objective:
         self._of_pyro = isinstance(loss, pyro.infer.ELBO)
         self._announced = nn.Parameter(torch.zeros(()), requires_grad=False)
 
-    def with_gradient(self, batch: Batch) -> Any:
-        """The loss, (), with its gradient added to the parameters."""
+    def with_gradient(self, batch: Batch, validated: bool) -> Any:
+        """The loss, (), with its gradient added to the parameters; shapes and supports validated.
+
+        A graph holds no looks at values, so that a capture validates nothing.
+        """
+        if validated and not capturing():
+            return self._with_gradient(batch)
+        with pyro.validation_enabled(False):
+            return self._with_gradient(batch)
+
+    def _with_gradient(self, batch: Batch) -> Any:
         args, kwargs = batch
         if isinstance(self.loss, Estimator):
             loss = self.loss.differentiable_loss(self.pair.model, self.pair.guide, *args, **kwargs)

@@ -16,6 +16,7 @@ from pyro.optim.lr_scheduler import PyroLRScheduler
 from torch import Tensor, nn
 from torch.distributions.constraints import Constraint
 
+from ppvae.capture import Shared
 from ppvae.data import Data, from_arrays
 from ppvae.experiment import Experiment
 from ppvae.keeper import refuse_folder
@@ -100,6 +101,7 @@ class Plan:
     seed: int
     device: torch.device
     threads: int | None
+    compile: Shared
     home: Path | None
     resume: bool
     watch: Watch | None
@@ -199,6 +201,7 @@ def settings_of(chosen: Experiment, data: Data, plan: Plan) -> Settings:
         seed=plan.seed,
         device=plan.device.type,
         threads=torch.get_num_threads(),
+        compile=plan.compile.mode,
         versions={
             "python": platform.python_version(),
             "torch": torch.__version__,

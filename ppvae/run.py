@@ -48,7 +48,9 @@ class Run:
         settings: everything that decided the numbers.
         history: by epoch (0 is before the first step): ``step``, ``seconds`` of training, the
             estimator's own bound on training and validation rows in nats per datum, and figures
-            of the estimator: a beta, the objective that is followed beside that bound.
+            of the estimator: a beta, the objective that is followed beside that bound. Of how
+            steps were computed its attributes say ``compile``, what was asked for, and
+            ``compiled_from``, the first step of compiled code, or 0.
         folder: where it is kept; None if it is not.
         stopped: "finished", or "early" where the validation bound had stopped rising.
     """

@@ -65,16 +65,16 @@ def load_run(
     svi = SVI(pair.model, pair.guide, torch.optim.Adam, rebuilt.experiment.estimator)
     make_room(svi.loss, pair, data, settings.batch_size)
     put_state(live_tensors(svi), checkpoint.group("best") or checkpoint.group("state"))
-    columns = checkpoint.group("history")
-    length = len(next(iter(columns.values()), ()))
-    records = [{name: float(column[i]) for name, column in columns.items()} for i in range(length)]
     pair.train(False)
+    how = {"compile": settings.compile, "compiled_from": checkpoint.values["compiled_from"]}
     return Run(
         pair=pair,
         data=data,
         experiment=rebuilt.experiment,
         settings=settings,
-        history=history_dataset(records, seed=settings.seed, binarize=data.binarize),
+        history=history_dataset(
+            checkpoint.history, seed=settings.seed, binarize=data.binarize, **how
+        ),
         folder=home,
         stopped="early" if checkpoint.values["early"] else "finished",
     )
@@ -116,6 +116,7 @@ def resume(
         patience=settings.patience,
         seed=settings.seed,
         device=settings.device if device == "auto" else device,
+        compile=settings.compile,
         folder=home,
         resume=True,
         progress=progress,

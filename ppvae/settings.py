@@ -10,6 +10,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
+from ppvae.capture import MODES
 from ppvae.data import Source
 
 __all__ = ["Settings"]
@@ -43,6 +44,7 @@ class Settings:
         seed: of initial weights, order of rows, binarisation and draws.
         device: kind of device, "cpu" or "cuda".
         threads: of torch on the CPU; another number may round differently.
+        compile: how steps are computed; compiled ones round differently.
         versions: of Python and the libraries that the run began with.
     """
 
@@ -63,6 +65,7 @@ class Settings:
     seed: int
     device: str
     threads: int
+    compile: str
     versions: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -101,6 +104,8 @@ class Settings:
                 raise TypeError(f"{name} is {getattr(self, name)!r}")
         if self.threads < 1:
             raise ValueError(f"threads is {self.threads}")
+        if self.compile not in MODES:
+            raise ValueError(f"compile is {self.compile!r}")
         Source(**self.data)
 
     def difference(self, other: Settings) -> str | None:

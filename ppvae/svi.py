@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import warnings
 from typing import Any
 
-import pyro
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
 from ppvae.capture import Captured, Shared
-from ppvae.capturing import capturing
-from ppvae.diagnose import bad_gradient, bad_site
+from ppvae.diagnose import bad_gradient, first_bad
 from ppvae.objective import Loss, Objective
 from ppvae.optimizer import Moves, Optim
 from ppvae.pair import Batch, Pair
-from ppvae.rerun import noise_put_back, noise_state
+from ppvae.rerun import noise_state
 from ppvae.scope import Program
-from ppvae.tracing import buffers_put_back
+from ppvae.whole_step import WholeStep, pays
 
 __all__ = ["SVI", "Loss"]
 
@@ -91,27 +88,27 @@ class SVI:
         self._moves = Moves(optim)
         self._leaves: dict[str, Tensor] = {}
         self._size, self._steps, self._warned = -1, 0, False
-        self._computed = Captured(self._compute, self._roots, compile)
+        self._computed = self._active = Captured(self._compute, self._roots, compile)
+        self._whole: WholeStep | None = None
 
     def begin(self, steps: int, rows: int, step: int = 0) -> None:
-        """Take in how long the run is: what pays in a long one does not in a short one.
+        """Take in how many steps of how many rows the run has, and how many it took.
 
-        Args:
-            steps: how many the run has in all.
-            rows: of a whole batch; shorter ones are never compiled.
-            step: how many steps were taken before this one was made.
+        What pays in a long run does not in a short one; other batches are never compiled.
         """
         self._computed.begin(steps, rows, step)
+        if self._whole is not None:
+            self._whole.captured.begin(steps, rows, step)
 
     @property
     def how(self) -> str:
         """How the last step was computed: "eager", "replay" or "inductor"."""
-        return self._computed.how
+        return self._active.how
 
     @property
     def compiled_from(self) -> int | None:
         """The first step that ran compiled code; None if none did."""
-        return self._computed.compiled_from
+        return self._active.compiled_from
 
     @property
     def optimizer(self) -> torch.optim.Optimizer | None:
@@ -143,18 +140,24 @@ class SVI:
         loss = self.gradients(*args, **kwargs)
         found = _read(loss)
         if not math.isfinite(sum(found) if isinstance(found, tuple) else found):
-            self._say_what_is_wrong(found, before, (args, kwargs))
+            self._warn_of(found, before, (args, kwargs))
         self.move()
         return found
 
     def update(self, *args: Any, **kwargs: Any) -> Any:
         """As :meth:`step`, but nobody looks at the loss, (): it stays on the device."""
+        if self._whole is not None and self._whole.usable:
+            self._active = self._whole.captured
+            loss = self._whole((args, kwargs))
+            self._steps += 1
+            return loss
         loss = self.gradients(*args, **kwargs)
         self.move()
         return loss
 
     def gradients(self, *args: Any, **kwargs: Any) -> Any:
         """Add the gradient of the loss to the parameters and return the loss, ()."""
+        self._active = self._computed
         loss, gradients = self._computed((args, kwargs))
         for leaf, gradient in zip(self._leaves.values(), gradients, strict=True):
             if gradient is not None:
@@ -163,10 +166,7 @@ class SVI:
 
     def move(self) -> None:
         """Move the parameters along their gradients, and clear these."""
-        if self.clip_norm is not None:
-            clip_grad_norm_(self._leaves.values(), self.clip_norm)
-        self._moves.step()
-        self._clear()
+        self._along_gradients()
         self._steps += 1
 
     def evaluate_loss(self, *args: Any, **kwargs: Any) -> Any:
@@ -176,11 +176,7 @@ class SVI:
         return _read(loss)
 
     def prepare(self) -> torch.optim.Optimizer:
-        """The optimizer over the parameters met so far, made before the first step.
-
-        Raises:
-            ValueError: the pair has no parameter.
-        """
+        """The optimizer over the parameters met so far, made before the first step."""
         self._collect()
         assert self.optimizer is not None, "a pair with parameters has an optimizer"
         return self.optimizer
@@ -189,8 +185,8 @@ class SVI:
         """The loss and its gradient in each parameter; those that lie there are left alone."""
         lying = [(leaf, leaf.grad) for leaf in self._leaves.values()]
         self._clear()
-        with self.pair.entered(), self._checked():
-            loss = self._objective.with_gradient(batch)
+        with self.pair.entered():
+            loss = self._objective.with_gradient(batch, self._steps < _CHECKED_STEPS)
             if self._size != self.pair.scope.size:
                 self._collect()
         gradients = [leaf.grad for leaf in self._leaves.values()]
@@ -200,6 +196,12 @@ class SVI:
         for leaf, gradient in lying:
             leaf.grad = gradient
         return loss, gradients
+
+    def _along_gradients(self) -> None:
+        if self.clip_norm is not None:
+            clip_grad_norm_(self._leaves.values(), self.clip_norm)
+        self._moves.step()
+        self._clear()
 
     def _clear(self) -> None:
         for leaf in self._leaves.values():
@@ -221,6 +223,11 @@ class SVI:
             self._refuse()
         self._size = self.pair.scope.size
         self._moves.hold([(self.pair.pyro_name(n), leaf) for n, leaf in self._leaves.items()])
+        self._whole = None
+        if pays(self._leaves.values()) and self.optimizer is not None:
+            parts = (self._compute, self._roots, self._along_gradients, self._leaves)
+            self._whole = WholeStep(*parts, self.optimizer, self._computed.shared)
+            self._whole.captured.begin(*self._computed.begun)
 
     def _refuse(self) -> None:
         raise ValueError(
@@ -228,21 +235,13 @@ class SVI:
             "(a plain function makes its networks known by pyro.module)."
         )
 
-    def _say_what_is_wrong(self, loss: Any, before: dict[str, Tensor], batch: Batch) -> None:
-        """Name the site that is not finite, from where the generators stood; once."""
-        if self._warned:
-            return
+    def _warn_of(self, loss: Any, before: dict[str, Tensor], batch: Batch) -> None:
+        if not self._warned:
+            draws = getattr(self.loss, "num_particles", 1)
+            where = first_bad(self.pair, batch, draws, before) or bad_gradient(self._leaves)
+            text = f"the loss is {loss} in step {self._steps + 1}: {where or 'no site is'}."
+            warnings.warn(text, stacklevel=3)
         self._warned = True
-        draws = getattr(self.loss, "num_particles", 1)
-        with noise_put_back(before), buffers_put_back(self.pair):
-            site = bad_site(self.pair, batch, draws)
-        where = site or bad_gradient(self._leaves) or "no site of the pair is"
-        warnings.warn(f"the loss is {loss} in step {self._steps + 1}: {where}.", stacklevel=3)
-
-    def _checked(self) -> contextlib.AbstractContextManager[None]:
-        if self._steps < _CHECKED_STEPS and not capturing():
-            return contextlib.nullcontext()
-        return pyro.validation_enabled(False)
 
 
 def _read(loss: Any) -> Any:

@@ -14,7 +14,7 @@ import pyro
 import torch
 from torch import Tensor
 
-from ppvae.checkpoint import Checkpoint, optimizer_state, restore_optimizer
+from ppvae.checkpoint import Checkpoint, columns, optimizer_state, restore_optimizer
 from ppvae.data import Data, Fields, batches
 from ppvae.diagnose import NotFiniteError
 from ppvae.generators import generator_states, generators_put_back, restore_generators
@@ -68,7 +68,7 @@ class Training:
         self.svi = svi
         self.data = data
         self.batch_size = batch_size
-        self.steps = steps
+        self.steps = self.length = steps
         self.seed = seed
         self.patience = patience
         self.full_size = full_size
@@ -82,7 +82,14 @@ class Training:
         # Of whole epochs alone: the last one may be a part of one, and done again on a resume.
         self._best_whole = self.best
         self._loss_sum = torch.zeros((), dtype=torch.float64, device=data.train["x"].device)
+        self._compiled_from = 0
+        svi.begin(steps, min(batch_size, data.num_train))
         pyro.set_rng_seed(seed)
+
+    @property
+    def compiled_from(self) -> int:
+        """The first step that ran compiled code, in this process or before it; 0 if none did."""
+        return self._compiled_from or self.svi.compiled_from or 0
 
     @property
     def epochs(self) -> int:
@@ -188,17 +195,12 @@ class Training:
 
     def take(self) -> Checkpoint:
         """The whole state of the training now."""
-        optimizer = self.svi.optimizer or self.svi.prepare()
-        optimizer_tensors, optimizer_values = optimizer_state(optimizer)
-        history = {
-            name: torch.tensor([r.get(name, math.nan) for r in self.history], dtype=torch.float64)
-            for name in dict.fromkeys(key for record in self.history for key in record)
-        }
+        moments, plain = optimizer_state(self.svi.optimizer or self.svi.prepare())
         groups = {
             "state": taken_state(self.svi),
-            "optimizer": optimizer_tensors,
+            "optimizer": moments,
             "generator": generator_states(),
-            "history": history,
+            "history": columns(self.history),
             "best": self.best.state,
             "best_whole": {} if self._best_whole is self.best else self._best_whole.state,
             "sum": {"loss": self._loss_sum.cpu().clone()},
@@ -206,11 +208,13 @@ class Training:
         tensors = {f"{g}/{name}": t for g, each in groups.items() for name, t in each.items()}
         values = {
             "step": self.step,
+            "length": self.length,
+            "compiled_from": self.compiled_from,
             "seconds": self.seconds,
             "early": self.stopped_early,
             "best": [self.best.epoch, self.best.bound],
             "best_whole": [self._best_whole.epoch, self._best_whole.bound],
-            "optimizer": optimizer_values,
+            "optimizer": plain,
         }
         return Checkpoint(tensors, json.loads(json.dumps(values)))
 
@@ -227,10 +231,12 @@ class Training:
         restore_optimizer(
             self.svi.prepare(), checkpoint.group("optimizer"), checkpoint.values["optimizer"]
         )
-        columns = checkpoint.group("history")
-        length = len(next(iter(columns.values()), ()))
-        self.history = [{n: float(c[i]) for n, c in columns.items()} for i in range(length)]
+        self.history = checkpoint.history
         self.step = checkpoint.values["step"]
+        self.length = checkpoint.values["length"]
+        self._compiled_from = checkpoint.values["compiled_from"]
+        # With the length that the run began with: compiled code never takes over at another step.
+        self.svi.begin(self.length, min(self.batch_size, self.data.num_train), self.step)
         self.seconds = checkpoint.values["seconds"]
         self.best = self._best_whole = _kept_best(checkpoint, "best")
         if checkpoint.values["best_whole"] != checkpoint.values["best"]:

@@ -218,8 +218,8 @@ def test_gradients_that_lie_on_parameters_are_added_to():
 
 def test_noise_is_fresh_in_each_replay():
     model, guide = binary_vae()
-    svi = ppvae.SVI(model, guide, functools.partial(torch.optim.SGD, lr=0.0), ppvae.ELBO())
-    svi._computed.mode = "replay"
+    still = functools.partial(torch.optim.SGD, lr=0.0)
+    svi = ppvae.SVI(model, guide, still, ppvae.ELBO(), compile="replay")
     x = binary_rows()
     losses = [svi.step(x) for _ in range(10)]
     assert svi.how == "replay"

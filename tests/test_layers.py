@@ -17,14 +17,14 @@ MAX_FILE_LINES = {"ppvae": 250, "models": 120, "guides": 120, "examples": 180, "
 
 # Lowest first; a module imports from its own layer, without cycles, and from those before it.
 LAYERS = (
-    ("networks", "distributions", "data", "generators", "threads", "capturing"),
+    ("networks", "distributions", "data", "generators", "threads", "capturing", "live_bytes"),
     ("scope", "pair"),
     (
         *("tracing", "sites", "closed_form", "rerun", "site_terms", "terms", "draws"),
         *("dependencies", "exact", "given", "ancestral", "dreams"),
     ),
     ("schedules", "estimators"),
-    ("capture", "diagnose", "objective", "optimizer", "svi"),
+    ("capture", "diagnose", "objective", "optimizer", "svi", "whole_step"),
     (
         *("check_gradients", "check_particles", "check"),
         *("own_file", "experiment", "kinds", "names", "named"),

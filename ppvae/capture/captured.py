@@ -31,19 +31,18 @@ _AT_ONCE = {"replay": Switches(2, math.inf), "inductor": Switches(2, 4)}
 class Captured:
     """Runs a computation of a pair, as Python or as a graph of the same numbers.
 
-    A graph is made at a step that is fixed in advance, and held against Python from the same
-    state on its own batch and on the next; it is used as long as everything that it was made
-    under is the same, and one run in a thousand is held against Python again. What cannot be
-    captured runs as Python, and one warning says why.
+    A graph is made at a step that is fixed in advance, held against Python from the same state on
+    two batches and at one run in a thousand, and used while all that it was made under is the
+    same. What cannot be captured runs as Python, and one warning says why.
 
     Args:
         compute: from a batch, (args, fields), to tensors in any nesting; it may move generators
             and buffers and nothing else.
         roots: the objects by name that decide what is computed, asked anew for each graph.
-        mode: "auto", "replay" or "inductor"; "off" always runs it as Python. What is shared with
-            other runs has its own.
+        mode: "auto", "replay" or "inductor"; "off" always runs it as Python; or shared by runs.
 
     Attributes:
+        shared: the mode, and graphs that runs have in common.
         calls: how many batches came, with those before a run was resumed.
         how: how the last one was computed: "eager", "replay" or "inductor".
         compiled_from: the first call that ran compiled code; None if none did.
@@ -58,8 +57,7 @@ class Captured:
     ) -> None:
         self._compute = compute
         self._roots = roots
-        self._shared = mode if isinstance(mode, Shared) else Shared(mode)
-        self.mode = self._shared.mode
+        self.shared = mode if isinstance(mode, Shared) else Shared(mode)
         self.calls = 0
         self.reason: str | None = None
         self._kinds: dict[Hashable, Kind] = {}
@@ -68,21 +66,23 @@ class Captured:
         self.how = "eager"
         self.compiled_from: int | None = None
 
-    def begin(self, steps: int, rows: int, step: int = 0) -> None:
-        """Take in how long the run is, and how much of it is over.
+    def begin(self, steps: int | None, rows: int | None, step: int = 0) -> None:
+        """Take in how many steps of how many rows the run has, and how many it took before.
 
-        Args:
-            steps: how many the run has in all.
-            rows: of a batch; others are replayed and never compiled.
-            step: how many were taken before, in this process or another.
+        Batches of other sizes are replayed and never compiled.
         """
         self._steps, self._rows, self.calls = steps, rows, step
+
+    @property
+    def begun(self) -> tuple[int | None, int | None, int]:
+        """What :meth:`begin` was told, and how many calls there were."""
+        return self._steps, self._rows, self.calls
 
     def __call__(self, batch: Any) -> Outputs:
         """What is computed from a batch."""
         self.calls += 1
         self.how = "eager"
-        if self.mode == "off" or self.reason is not None:
+        if self.shared.mode == "off" or self.reason is not None:
             return self._compute(batch)
         try:
             key = signature(batch)
@@ -98,10 +98,10 @@ class Captured:
         return self._as_graph(kind, entry, batch)
 
     def _as_python(self, kind: Kind, batch: Any) -> Outputs:
+        # In the first run parameters come to exist.
         if self.calls == 1 or (kind.switches is not None and not kind.is_due(self.calls)):
-            # In the first run parameters come to exist.
             return self._compute(batch)
-        if kind.entries and len(kind.entries) == _MOST_GRAPHS:
+        if len(kind.entries) == _MOST_GRAPHS:
             changes = kind.entries[0].watched.changed()
             self._give_up(f"{changes} has another value again and again")
             return self._compute(batch)
@@ -130,8 +130,8 @@ class Captured:
             truth, work = counted(self._compute, batch)
             if kind.switches is None:
                 every = 1 if kind.main else kind.first
-                at_once = _AT_ONCE.get(self.mode)
-                steps = None if self._steps is None else self._steps * self._shared.runs
+                at_once = _AT_ONCE.get(self.shared.mode)
+                steps = None if self._steps is None else self._steps * self.shared.runs
                 kind.switches = at_once or Switches.of(work, steps, every)
             seen = Seen(watched, before, truth, State(watched.tensors))
             if not kind.is_due(self.calls) or watched.changed() is None:
@@ -147,17 +147,13 @@ class Captured:
         seen.refuse_changes()
         seen.before.put_back()
         entry, given = self._lent(kind, batch, seen) or self._traced(kind, batch, seen)
-        if self._is_compiled(kind, entry):
-            seen.before.put_back()
-            self._compile(entry, batch)
-            given = self._held_against(seen, entry, batch)
-        if self._is_launched(seen, entry, batch):
-            given = self._held_against(seen, entry, batch)
         kind.entries.insert(0, entry)
-        return given
+        if self._is_compiled(kind, entry):
+            return self._compiled(seen, entry, batch)
+        return self._launched(seen, entry, batch, given)
 
     def _lent(self, kind: Kind, batch: Any, seen: Seen) -> tuple[Entry, Outputs] | None:
-        graph = self._shared.lend(kind.key, seen.watched)
+        graph = self.shared.lend(kind.key, seen.watched)
         if graph is None:
             return None
         entry = Entry(seen.watched, graph)
@@ -172,33 +168,34 @@ class Captured:
         entry = Entry(seen.watched, Graph(self._compute, batch, seen.watched.tensors))
         seen.before.put_back()
         given = self._held_against(seen, entry, batch)
-        self._shared.keep(kind.key, seen.watched, entry.graph)
+        self.shared.keep(kind.key, seen.watched, entry.graph)
         return entry, given
 
     def _as_graph(self, kind: Kind, entry: Entry, batch: Any) -> Outputs:
         entry.runs += 1
-        new = self._is_compiled(kind, entry) and not entry.graph.compiled
-        if new:
-            self._compile(entry, batch)
-        if new or entry.runs == 1 or entry.runs % _SPOT_CHECK == 0:
+        if self._is_compiled(kind, entry) and not entry.graph.compiled:
+            return self._compiled(self._seen_again(entry, batch), entry, batch)
+        if entry.runs == 1 or entry.runs % _SPOT_CHECK == 0:
             return self._checked(entry, batch)
         self.how = "inductor" if entry.graph.compiled else "replay"
         return entry.graph(batch)
 
-    def _checked(self, entry: Entry, batch: Any) -> Outputs:
-        """The graph's outputs if they agree with those of Python, else these, for good."""
+    def _seen_again(self, entry: Entry, batch: Any) -> Seen:
         before = State(entry.watched.tensors)
         truth = self._compute(batch)
-        seen = Seen(entry.watched, before, truth, State(entry.watched.tensors))
+        return Seen(entry.watched, before, truth, State(entry.watched.tensors))
+
+    def _checked(self, entry: Entry, batch: Any) -> Outputs:
+        """The graph's outputs if they agree with those of Python, else these, for good."""
+        seen = self._seen_again(entry, batch)
         try:
             seen.refuse_changes()
-            before.put_back()
-            self._is_launched(seen, entry, batch)
+            seen.before.put_back()
             return self._held_against(seen, entry, batch)
         except CannotCapture as refusal:
             seen.after.put_back()
             self._give_up(str(refusal))
-            return truth
+            return seen.truth
 
     def _held_against(self, seen: Seen, entry: Entry, batch: Any) -> Outputs:
         given = seen.given_by(entry.graph, batch)
@@ -206,31 +203,35 @@ class Captured:
         return given
 
     def _is_compiled(self, kind: Kind, entry: Entry) -> bool:
-        if kind.switches is None or not kind.main or entry.refused:
-            return False
-        return self.calls >= kind.switches.inductor
+        return not entry.refused and self.calls >= kind.compiled_from
 
-    def _compile(self, entry: Entry, batch: Any) -> None:
+    def _compiled(self, seen: Seen, entry: Entry, batch: Any) -> Outputs:
+        """What compiled code gives, from now on, if that is right; else the graph is replayed."""
+        seen.before.put_back()
         try:
             entry.graph.compile(batch)
+            given = self._held_against(seen, entry, batch)
         except CannotCapture as refusal:
             entry.refused = True
+            entry.graph.replay()
+            seen.after.put_back()
             self._warn(f"the step is replayed and not compiled, since {refusal}")
-            return
+            return self._launched(seen, entry, batch, seen.truth)
         if self.compiled_from is None:
             self.compiled_from = self.calls
+        return self._launched(seen, entry, batch, given)
 
-    def _is_launched(self, seen: Seen, entry: Entry, batch: Any) -> bool:
-        """Record it where the device can; whether there is something new to hold against Python."""
-        if entry.graph.launched:
-            return False
+    def _launched(self, seen: Seen, entry: Entry, batch: Any, given: Outputs) -> Outputs:
+        """On a GPU, what comes out where all operations are launched together, from now on."""
+        if not entry.graph.is_launchable(batch):
+            return given
         seen.before.put_back()
         try:
             entry.graph.launch(batch)
         except CannotCapture as refusal:
             self._warn(f"operations are launched one by one, since {refusal}")
         seen.before.put_back()
-        return True
+        return self._held_against(seen, entry, batch)
 
     def _is_main(self, batch: Any) -> bool:
         if self._rows is None:

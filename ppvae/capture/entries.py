@@ -7,7 +7,7 @@ from collections.abc import Hashable
 from typing import Any, NamedTuple
 
 from ppvae.capture.graph import Graph, Outputs
-from ppvae.capture.verify import State, difference, rounding_of
+from ppvae.capture.verify import EXACT, Rounding, State, difference
 from ppvae.capture.watched import Watched
 from ppvae.capture.work import Switches
 from ppvae.capturing import CannotCapture
@@ -41,7 +41,7 @@ class Seen(NamedTuple):
         Raises:
             CannotCapture: it gives or moves something else.
         """
-        rounding = rounding_of(self.truth) if graph.compiled or graph.rounds else 0.0
+        rounding = Rounding.of(self.truth) if graph.compiled or graph.rounds else EXACT
         try:
             given = graph(batch)
         except RuntimeError as error:
@@ -72,12 +72,14 @@ class Kind:
         self.switches: Switches | None = None
         self.entries: list[Entry] = []
 
+    @property
+    def compiled_from(self) -> float:
+        """The first call that is to run compiled code."""
+        return math.inf if self.switches is None or not self.main else self.switches.inductor
+
     def is_due(self, call: int) -> bool:
         """Whether it is to be captured, if it is not yet."""
-        if self.switches is None:
-            return False
-        compiled = self.switches.inductor if self.main else math.inf
-        return call >= min(self.switches.replay, compiled)
+        return self.switches is not None and call >= min(self.switches.replay, self.compiled_from)
 
     def fitting(self) -> Entry | None:
         """A graph made under the Python values that there are now."""

@@ -45,7 +45,6 @@ class Graph:
 
     Attributes:
         compiled: whether it runs compiled code.
-        launched: whether its operations are launched together, where the device can do that.
         rounds: whether it adds in another order than Python, and so rounds differently.
         movable: whether it holds no other tensors than those that were named.
 
@@ -75,7 +74,7 @@ class Graph:
     def _hold(self, held: Mapping[str, Tensor]) -> None:
         self._held = [held[name] for name in self._names]
         self._run: Callable[..., Sequence[Tensor]] = self._code.module
-        self.compiled = self.launched = False
+        self.compiled = False
 
     def moved_to(self, held: Mapping[str, Tensor]) -> Graph:
         """The same operations on other tensors of the same names and kinds."""
@@ -99,10 +98,19 @@ class Graph:
         if self._code.compiled is None:
             self._code.compiled = compiled(self._code.module, [*tensors_of(batch), *self._held])
         self._run = self._code.compiled
-        self.compiled, self.launched = True, False
+        self.compiled = True
+
+    def replay(self) -> None:
+        """Run the operations one by one again."""
+        self._run = self._code.module
+        self.compiled = False
+
+    def is_launchable(self, batch: Any) -> bool:
+        """Whether the device can launch all operations together."""
+        return recorder_for([*tensors_of(batch), *self._held]) is not None
 
     def launch(self, batch: Any) -> None:
-        """On a GPU, record the operations and launch them together from now on.
+        """Record the operations on the device and launch them together from now on.
 
         Recording runs them: whoever asks puts back what they move.
 
@@ -111,9 +119,7 @@ class Graph:
         """
         given = tensors_of(batch)
         record = recorder_for([*given, *self._held])
-        self.launched = True
-        if record is None:
-            return
+        assert record is not None, "only what is launchable is launched"
         try:
             with torch.no_grad():
                 self._run = Launched(self._run, given, self._held, record)
@@ -141,6 +147,9 @@ def _simplify(module: torch.fx.GraphModule) -> None:
             raise CannotCapture(f"{node.target} gives as many values as its input's values say")
         if node.target is _ALIAS:
             node.replace_all_uses_with(node.args[0])
+            graph.erase_node(node)
+    for node in reversed(graph.nodes):
+        if str(node.target).startswith("profiler."):
             graph.erase_node(node)
     _keep_on_device(module)
     graph.eliminate_dead_code()

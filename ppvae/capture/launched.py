@@ -45,7 +45,7 @@ class Launched:
         self._outputs, self._launch = record(lambda: run(*self._places, *held))
 
     def __call__(self, *tensors: Tensor) -> Sequence[Tensor]:
-        """The outputs, which the next call overwrites."""
+        """The outputs, copied from where the next call overwrites them."""
         for number, place in enumerate(self._places):
             tensor = tensors[number]
             # Data that stay from step to step are copied once.
@@ -54,7 +54,7 @@ class Launched:
                 place.copy_(tensor)
                 self._last[number] = now
         self._launch()
-        return self._outputs
+        return [output.clone() for output in self._outputs]
 
 
 def recorder_for(tensors: Sequence[Tensor]) -> Recorder | None:

@@ -1,0 +1,90 @@
+"""What compiled code on a CPU does in another way than Inductor would have it, since that is slow.
+
+ATen hands single-precision products to the BLAS that torch was built with, MKL, which on
+processors of other makers runs at half of what they can do. oneDNN, which torch holds too, does
+not; for small products its own overhead is more. The choice is made by shapes alone. And
+log(1 + x), which the Bernoulli likelihood takes at each pixel, takes 20 times as long as log x.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor
+
+__all__ = ["log1p", "through_onednn"]
+
+_MM = torch.ops.aten.mm.default
+_ADDMM = torch.ops.aten.addmm.default
+_TRANSPOSE = torch.ops.aten.t.default
+
+# Multiply-adds from which it was faster, and the width below which it was not (docs/speed.md).
+_LEAST = 2**22
+_NARROW = 32
+
+
+def log1p(x: Tensor) -> Tensor:
+    """Log (1 + x), to a few roundings, from log.
+
+    With u = 1 + x as it is rounded, log u x / (u - 1) is near log (1 + x) also where u is not
+    near 1 + x.
+
+    Source: Goldberg (1991), What every computer scientist should know about floating-point
+    arithmetic, theorem 4.
+    """
+    u = 1 + x
+    rounded = u - 1
+    # Where nothing was rounded, infinity among it, log u is the answer.
+    correction = torch.where(rounded == x, 1.0, x / rounded)
+    return torch.where(u == 1, x, u.log() * correction)
+
+
+def through_onednn(module: torch.fx.GraphModule, product: Any) -> torch.fx.GraphModule:
+    """The same graph, where large products of float32 matrices on the CPU are taken by oneDNN.
+
+    Args:
+        module: left as it is.
+        product: oneDNN's x W^T + b as an operation of torch.
+    """
+    graph = copy.deepcopy(module.graph)
+    for node in list(graph.nodes):
+        if node.target not in (_MM, _ADDMM) or node.kwargs:
+            continue
+        *bias, left, right = node.args
+        shapes = _shapes(left, right)
+        if shapes is None or (bias and not _is_row(bias[0])):
+            continue
+        rows, inner, columns = shapes
+        if rows * inner * columns < _LEAST:
+            continue
+        with graph.inserting_before(node):
+            if columns >= _NARROW:
+                inputs = (left, graph.call_function(_TRANSPOSE, (right,)), *(bias or (None,)))
+                new = graph.call_function(product, (*inputs, "none", [], ""))
+            elif rows >= _NARROW and not bias:
+                # (A B)^T = B^T A^T, whose columns are many.
+                inputs = (graph.call_function(_TRANSPOSE, (right,)), left, None)
+                turned = graph.call_function(product, (*inputs, "none", [], ""))
+                new = graph.call_function(_TRANSPOSE, (turned,))
+            else:
+                continue
+        new.meta = dict(node.meta)
+        node.replace_all_uses_with(new)
+        graph.erase_node(node)
+    return torch.fx.GraphModule(module, graph)
+
+
+def _shapes(left: Any, right: Any) -> tuple[int, int, int] | None:
+    """Rows, inner and columns of a product of float32 matrices on the CPU."""
+    metas = [node.meta.get("tensor_meta") for node in (left, right)]
+    if any(meta is None or meta.dtype is not torch.float32 for meta in metas):
+        return None
+    (rows, inner), (_, columns) = (tuple(meta.shape) for meta in metas)
+    return rows, inner, columns
+
+
+def _is_row(node: Any) -> bool:
+    meta = node.meta.get("tensor_meta")
+    return meta is not None and len(meta.shape) == 1

@@ -1,0 +1,89 @@
+"""What compiled code does in its own way on a CPU is the same up to a few roundings."""
+
+import pytest
+import torch
+from captured import assert_equal_trainings
+from torch.fx.experimental.proxy_tensor import make_fx
+from torch.testing import assert_close
+
+import ppvae
+from ppvae.capture.on_cpu import log1p, through_onednn
+from ppvae.distributions import BernoulliLikelihood, StandardNormal
+from ppvae.guides import GaussianGuide
+from ppvae.models import VAE
+from ppvae.networks import MLP
+
+PRODUCT = torch.ops.mkldnn._linear_pointwise.default
+has_onednn = pytest.mark.skipif(
+    not torch.backends.mkldnn.is_available(), reason="this torch has no oneDNN"
+)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_log1p_is_right_to_five_roundings(dtype):
+    # Goldberg's bound; the truth is torch's own in double precision, and in double torch's own.
+    x = torch.cat(
+        [
+            sign * torch.logspace(-44, top, 20_001, dtype=torch.float64)
+            for sign, top in ((1, 30), (-1, -1e-6))
+        ]
+    ).to(dtype)
+    truth = x.double().log1p()
+    error = (log1p(x).double() - truth).abs()
+    assert (error <= 5 * torch.finfo(dtype).eps * truth.abs()).all()
+
+
+def test_log1p_at_the_ends():
+    x = torch.tensor([0.0, -1.0, torch.inf, torch.nan, -2.0])
+    assert_close(log1p(x), x.log1p(), equal_nan=True, rtol=0, atol=0)
+
+
+def products_of(function, *inputs):
+    graph = make_fx(function)(*inputs)
+    faster = through_onednn(graph, PRODUCT)
+    assert_close(faster(*inputs), graph(*inputs), rtol=1e-4, atol=1e-4)
+    return sum(node.target is PRODUCT for node in faster.graph.nodes)
+
+
+@has_onednn
+@pytest.mark.parametrize(
+    ("shapes", "taken"),
+    [
+        (((64, 784), (784, 400)), 1),
+        (((400, 1024), (1024, 20)), 1),
+        (((128, 20), (20, 400)), 0),
+        (((20, 4096), (4096, 20)), 0),
+    ],
+)
+def test_large_products_of_float32_are_taken_by_onednn(shapes, taken):
+    for dtype, expected in ((torch.float32, taken), (torch.float64, 0)):
+        left, right = (torch.randn(shape, dtype=dtype) for shape in shapes)
+        assert products_of(torch.mm, left, right) == expected
+        assert (
+            products_of(lambda a, b: torch.mm(a.t().contiguous().t(), b), left, right) == expected
+        )
+
+
+@has_onednn
+def test_a_bias_goes_with_the_product():
+    bias, left, right = torch.randn(400), torch.randn(64, 784), torch.randn(784, 400)
+    inputs = [tensor.float() for tensor in (bias, left, right)]
+    assert products_of(torch.addmm, *inputs) == 1
+    # A matrix in the place of the bias, or factors of it, are left to ATen.
+    inputs[0] = torch.randn(64, 400).float()
+    assert products_of(torch.addmm, *inputs) == 0
+    assert products_of(lambda *each: torch.addmm(*each, beta=0.5), *inputs) == 0
+
+
+def large_vae():
+    decoder, encoder = MLP(20, (400,), 784), MLP(784, (400,), 40)
+    return VAE(decoder, StandardNormal(20), BernoulliLikelihood()), GaussianGuide(encoder)
+
+
+def test_compiled_steps_of_large_networks_agree_to_rounding():
+    torch.set_default_dtype(torch.float32)
+    batches = [{"x": torch.rand(32, 784).lt(0.3).float()} for _ in range(2)]
+    svi = assert_equal_trainings(
+        large_vae, ppvae.ELBO, batches, mode="inductor", tolerance=1e-4, steps=8
+    )
+    assert svi.how == "inductor"
