@@ -13,6 +13,8 @@ from pyro.optim.lr_scheduler import PyroLRScheduler
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 
+from ppvae.fused_adam import FusedAdam
+
 __all__ = ["Moves", "Optim", "in_words"]
 
 Optim = PyroOptim | Callable[[Iterable[Tensor]], torch.optim.Optimizer]
@@ -47,6 +49,7 @@ class Moves:
         self._clip: list[tuple[Tensor, Mapping[str, float]]] = []
         self._held: set[int] = set()
         self.optimizer: torch.optim.Optimizer | None = None
+        self._mover: FusedAdam | None = None
 
     def hold(self, leaves: list[tuple[str, Tensor]]) -> None:
         """Take in the parameters that are new, each with the name that Pyro gives it."""
@@ -69,7 +72,9 @@ class Moves:
             if "clip_value" in settings:
                 clip_grad_value_(leaf, settings["clip_value"])
         if self.optimizer is not None:
-            self.optimizer.step()
+            if self._mover is None:
+                self._mover = FusedAdam(self.optimizer)
+            self._mover.step()
 
     def _groups(self, leaves: list[tuple[str, Tensor]]) -> list[dict[str, Any]]:
         tensors = [leaf for _, leaf in leaves]

@@ -65,6 +65,18 @@ def test_large_products_of_float32_are_taken_by_onednn(shapes, taken):
 
 
 @has_onednn
+def test_columns_of_a_wider_matrix_are_copied_first():
+    # oneDNN would fall back to loops that take a hundred times as long.
+    wide, right = torch.randn(64, 800).float(), torch.randn(800, 400).float()
+    graph = make_fx(lambda a, b: torch.mm(a[:, :784], b[:784, :390]))(wide, right)
+    faster = through_onednn(graph, PRODUCT)
+    (product,) = (node for node in faster.graph.nodes if node.target is PRODUCT)
+    left, turned, *_ = product.args
+    assert left.target is turned.args[0].target is torch.ops.aten.clone.default
+    assert_close(faster(wide, right), graph(wide, right), rtol=1e-4, atol=1e-4)
+
+
+@has_onednn
 def test_a_bias_goes_with_the_product():
     bias, left, right = torch.randn(400), torch.randn(64, 784), torch.randn(784, 400)
     inputs = [tensor.float() for tensor in (bias, left, right)]

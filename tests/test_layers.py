@@ -24,7 +24,7 @@ LAYERS = (
         *("dependencies", "exact", "given", "ancestral", "dreams"),
     ),
     ("schedules", "estimators"),
-    ("capture", "diagnose", "objective", "optimizer", "svi", "whole_step"),
+    ("capture", "diagnose", "fused_adam", "objective", "optimizer", "svi", "whole_step"),
     (
         *("check_gradients", "check_particles", "check"),
         *("own_file", "experiment", "kinds", "names", "named"),

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils import _pytree as pytree
 
 from ppvae.capture.internals import compiled, traced
 from ppvae.capture.launched import Launched, recorder_for
@@ -28,10 +27,9 @@ _FRESH = torch.ops.aten.lift_fresh_copy.default
 class _Code:
     """Operations, and how they are run; pairs of one build have it in common."""
 
-    def __init__(self, module: torch.fx.GraphModule, tree: Any, present: list[bool]) -> None:
+    def __init__(self, module: torch.fx.GraphModule, shape: Any) -> None:
         self.module = module
-        self.tree = tree
-        self.present = present
+        self.shape = shape
         self.compiled: Callable[..., Sequence[Tensor]] | None = None
 
 
@@ -59,9 +57,9 @@ class Graph:
         spec: list[Any] = []
 
         def flat() -> list[Tensor]:
-            leaves, tree = pytree.tree_flatten(compute(batch), is_leaf=_is_none)
-            spec[:] = [tree, [leaf is not None for leaf in leaves]]
-            return [_cut(leaf) for leaf in leaves if leaf is not None]
+            leaves: list[Tensor] = []
+            spec[:] = [_taken_apart(compute(batch), leaves)]
+            return leaves
 
         module, self.rounds = traced(flat, [*given, *named.values()])
         _simplify(module)
@@ -85,9 +83,8 @@ class Graph:
     def __call__(self, batch: Any) -> Outputs:
         """The outputs on a batch of the same kind."""
         with torch.no_grad():
-            found = iter(self._run(*tensors_of(batch), *self._held))
-        leaves = [next(found) if present else None for present in self._code.present]
-        return pytree.tree_unflatten(leaves, self._code.tree)
+            found = self._run(*tensors_of(batch), *self._held)
+        return _put_together(self._code.shape, iter(found))
 
     def compile(self, batch: Any) -> None:
         """Let Inductor compile it, and run the compiled code from now on.
@@ -127,12 +124,26 @@ class Graph:
             raise CannotCapture(f"the device cannot record it: {error}") from error
 
 
-def _is_none(value: Any) -> bool:
-    return value is None
+def _taken_apart(values: Any, leaves: list[Tensor]) -> Any:
+    """The nesting of values, with True for each tensor that goes into the leaves."""
+    if values is None:
+        return None
+    if isinstance(values, dict):
+        return {name: _taken_apart(each, leaves) for name, each in values.items()}
+    if isinstance(values, tuple | list):
+        return type(values)([_taken_apart(each, leaves) for each in values])
+    leaves.append(torch.as_tensor(values).detach())
+    return True
 
 
-def _cut(leaf: Any) -> Tensor:
-    return leaf.detach() if isinstance(leaf, Tensor) else torch.as_tensor(leaf)
+def _put_together(shape: Any, leaves: Iterator[Tensor]) -> Any:
+    if shape is True:
+        return next(leaves)
+    if isinstance(shape, dict):
+        return {name: _put_together(each, leaves) for name, each in shape.items()}
+    if isinstance(shape, tuple | list):
+        return type(shape)([_put_together(each, leaves) for each in shape])
+    return None
 
 
 def _simplify(module: torch.fx.GraphModule) -> None:

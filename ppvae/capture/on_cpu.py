@@ -18,6 +18,7 @@ __all__ = ["log1p", "through_onednn"]
 
 _MM = torch.ops.aten.mm.default
 _ADDMM = torch.ops.aten.addmm.default
+_CLONE = torch.ops.aten.clone.default
 _TRANSPOSE = torch.ops.aten.t.default
 
 # Multiply-adds from which it was faster, and the width below which it was not (docs/speed.md).
@@ -60,6 +61,7 @@ def through_onednn(module: torch.fx.GraphModule, product: Any) -> torch.fx.Graph
         if rows * inner * columns < _LEAST:
             continue
         with graph.inserting_before(node):
+            left, right = _dense(left), _dense(right)
             if columns >= _NARROW:
                 inputs = (left, graph.call_function(_TRANSPOSE, (right,)), *(bias or (None,)))
                 new = graph.call_function(product, (*inputs, "none", [], ""))
@@ -74,6 +76,17 @@ def through_onednn(module: torch.fx.GraphModule, product: Any) -> torch.fx.Graph
         node.replace_all_uses_with(new)
         graph.erase_node(node)
     return torch.fx.GraphModule(module, graph)
+
+
+def _dense(node: torch.fx.Node) -> torch.fx.Node:
+    """A matrix without gaps: oneDNN has nothing fast for columns of another, and is then slow."""
+    meta: Any = node.meta["tensor_meta"]
+    (rows, columns), (down, across) = meta.shape, meta.stride
+    if (down, across) in ((columns, 1), (1, rows)):
+        return node
+    copied = node.graph.call_function(_CLONE, (node,), {"memory_format": torch.contiguous_format})
+    copied.meta = dict(node.meta)
+    return copied
 
 
 def _shapes(left: Any, right: Any) -> tuple[int, int, int] | None:

@@ -41,6 +41,17 @@ _OF_MODULES = frozenset(
         "_load_state_dict_post_hooks",
     }
 )
+_HOLDERS = frozenset(
+    {
+        "_parameters",
+        "_buffers",
+        "_modules",
+        "_forward_hooks",
+        "_forward_pre_hooks",
+        "_backward_hooks",
+        "_backward_pre_hooks",
+    }
+)
 
 
 def of_object(name: str, value: Any) -> Iterator[Place]:
@@ -49,12 +60,14 @@ def of_object(name: str, value: Any) -> Iterator[Place]:
     hidden = _OF_MODULES if isinstance(value, nn.Module) else frozenset()
     for key, each in list(own.items()):
         if key not in hidden:
-            yield _joined(name, key), own.get, key, each
-    get = functools.partial(slot_content, value)
+            # A module's own dictionaries stay where they are.
+            get = None if key in _HOLDERS and isinstance(value, nn.Module) else own.get
+            yield _joined(name, key), get, key, each
+    slot = functools.partial(slot_content, value)
     for kind in type(value).__mro__:
         keys = () if is_library(kind.__module__) else vars(kind).get("__slots__", ())
         for key in (keys,) if isinstance(keys, str) else keys:
-            yield f"{name}.{key}", get, key, get(key)
+            yield f"{name}.{key}", slot, key, slot(key)
 
 
 def of_class(name: str, kind: type) -> Iterator[Place]:

@@ -60,8 +60,13 @@ class Watched:
         for name, container, length in self._lengths:
             if len(container) != length:
                 return name
-        for name, tensor, kind in self._kinds:
-            if _kind(tensor) != kind:
+        for name, tensor, (dtype, device, shape, moved) in self._kinds:
+            if (
+                tensor.dtype is not dtype
+                or tensor.requires_grad is not moved
+                or tensor.shape != shape
+                or tensor.device != device
+            ):
                 return name
         for name, array, values in self._arrays:
             if array.tobytes() != values:
