@@ -177,7 +177,7 @@ def main_job(record: Results) -> str:
         value = differences[largest]
         said = f"{value:.2g} ({largest})" if value > 0 else "none"
     return table(
-        ["seconds", "auto / off", "quartiles over seeds"],
+        ["seconds", "auto / off", "quartiles over turns"],
         [*rows, ["largest difference of any number", said, ""]],
     )
 
