@@ -34,6 +34,7 @@ __all__ = [
     "chosen_experiment",
     "first_rows",
     "on_threads",
+    "refuse_mode",
     "refuse_outside",
     "resolve_device",
     "resumed_settings",
@@ -142,6 +143,15 @@ class Plan:
     def total_steps(self, chosen: Experiment, data: Data) -> int:
         """How many steps there are in all."""
         return self.steps or chosen.epochs * -(-data.num_train // chosen.batch_size)
+
+
+def refuse_mode(compile: str) -> None:
+    """Refuse a way to compute steps that there is not, before work starts.
+
+    Raises:
+        ValueError: it is none of the four.
+    """
+    Shared(compile)
 
 
 def as_data(data: Data | Tensor | Mapping[str, Tensor]) -> Data:

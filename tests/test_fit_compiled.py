@@ -138,6 +138,24 @@ def test_a_run_goes_on_as_its_first_length_has_it(tmp_path, monkeypatch, steps):
     assert ways(steps) == ["eager", *["replay"] * 19]
 
 
+def test_a_resume_finds_a_step_as_much_work_as_the_run_did(tmp_path, monkeypatch):
+    found = []
+
+    def of(work, length, every=1):
+        found.append(work)
+        return Switches(NEVER, NEVER)
+
+    monkeypatch.setattr(Switches, "of", of)
+    keep_every_state(monkeypatch)
+    # Pyro guesses once in each process how plates are nested.
+    guessing = pyro.infer.Trace_ELBO(num_particles=2, vectorize_particles=True)
+    settings = {"pair": lively_pair, "batch_size": 8, "epochs": 2, "estimator": guessing}
+    stopped(monkeypatch, 3, tmp_path, **settings)
+    train(tmp_path, **settings, resume=True)
+    first, again = found
+    assert first == again
+
+
 class Late(nn.Module):
     """Counts training steps and, after so many, gives NaN, as a graph does it too."""
 

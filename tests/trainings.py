@@ -60,8 +60,7 @@ class Restless(nn.Module):
         super().__init__()
         with torch.random.fork_rng():
             torch.manual_seed(3)
-            # Batch norm takes the mean away, and with it a bias.
-            first, last = nn.Linear(width, 5, bias=False), nn.Linear(5, out)
+            first, last = nn.Linear(width, 5), nn.Linear(5, out)
         self.layers = nn.Sequential(first, nn.BatchNorm1d(5), nn.Tanh(), nn.Dropout(0.3), last)
 
     def forward(self, x):

@@ -23,7 +23,7 @@ __all__ = ["Captured"]
 _SPOT_CHECK = 1000
 # Values of watched attributes that get a graph each, for batches of one kind.
 _MOST_GRAPHS = 4
-# In a process that goes on from elsewhere a program may settle in its first runs.
+# Runs in which a program may settle, in a process that goes on from elsewhere.
 _TRIES = 3
 _AT_ONCE = {"replay": Switches(2, math.inf), "inductor": Switches(2, 4)}
 
@@ -61,6 +61,7 @@ class Captured:
         self.calls = 0
         self.reason: str | None = None
         self._kinds: dict[Hashable, Kind] = {}
+        self._ran = False  # in this process, so that a program has settled
         self._steps: int | None = None
         self._rows: int | None = None
         self.how = "eager"
@@ -72,6 +73,8 @@ class Captured:
         Batches of other sizes are replayed and never compiled.
         """
         self._steps, self._rows, self.calls = steps, rows, step
+        for kind in self._kinds.values():
+            kind.replay()
 
     @property
     def begun(self) -> tuple[int | None, int | None, int]:
@@ -100,6 +103,7 @@ class Captured:
     def _as_python(self, kind: Kind, batch: Any) -> Outputs:
         # In the first run parameters come to exist.
         if self.calls == 1 or (kind.switches is not None and not kind.is_due(self.calls)):
+            self._ran = True
             return self._compute(batch)
         if len(kind.entries) == _MOST_GRAPHS:
             changes = kind.entries[0].watched.changed()
@@ -124,24 +128,21 @@ class Captured:
         missing = unavailable()
         if missing is not None:
             raise CannotCapture(missing)
-        for _ in range(_TRIES):
+        for left in reversed(range(1 if self._ran else _TRIES)):
             watched = Watched(self._roots())
             before = State(watched.tensors)
             truth, work = counted(self._compute, batch)
-            if kind.switches is None:
-                every = 1 if kind.main else kind.first
-                at_once = _AT_ONCE.get(self.shared.mode)
-                steps = None if self._steps is None else self._steps * self.shared.runs
-                kind.switches = at_once or Switches.of(work, steps, every)
-            seen = Seen(watched, before, truth, State(watched.tensors))
-            if not kind.is_due(self.calls) or watched.changed() is None:
-                return seen
-            settled = watched.settled(Watched(self._roots()))
-            if settled is not None:
-                return seen._replace(watched=settled)
+            same = watched.changed() is None
+            settled = watched if same else watched.settled(Watched(self._roots()))
+            if settled is not None or not left:
+                break
             before.put_back()
-        seen.after.put_back()
-        return seen
+        self._ran = True
+        if kind.switches is None:
+            steps = None if self._steps is None else self._steps * self.shared.runs
+            every = 1 if kind.main else kind.first
+            kind.switches = _AT_ONCE.get(self.shared.mode) or Switches.of(work, steps, every)
+        return Seen(settled or watched, before, truth, State(watched.tensors))
 
     def _captured(self, kind: Kind, batch: Any, seen: Seen) -> Outputs:
         seen.refuse_changes()

@@ -81,6 +81,11 @@ class Kind:
         """Whether it is to be captured, if it is not yet."""
         return self.switches is not None and call >= min(self.switches.replay, self.compiled_from)
 
+    def replay(self) -> None:
+        """Compile nothing that was compiled, before it is due again."""
+        for entry in self.entries:
+            entry.graph.replay()
+
     def fitting(self) -> Entry | None:
         """A graph made under the Python values that there are now."""
         for place, entry in enumerate(self.entries):

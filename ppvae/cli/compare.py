@@ -28,7 +28,9 @@ ESTIMATORS = ("Trace_ELBO", "TraceMeanField_ELBO", "elbo:5", "renyi:0.5:5", "iwa
 _ALL = "all"
 _SEEDS = (0, 1, 2, 3, 4)
 _QUICK_SEEDS = 2
-_PASSED_ON = ("epochs", "steps", "batch_size", "lr", "clip_norm", "threads", "num_particles")
+_PASSED_ON = (
+    *("epochs", "steps", "batch_size", "lr", "clip_norm", "threads", "compile", "num_particles"),
+)
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from ppvae.cli.kinds import one_of, seed, whole
 from ppvae.cli.parser import Verb
 from ppvae.cli.run_options import add_run_options
+from ppvae.cli.training_options import COMPILE
 
 __all__ = ["EVALUATE"]
 
@@ -29,6 +30,15 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         help="train, valid or test (default: test)",
     )
     group.add_argument("--seed", type=seed, default=0, metavar="N", help="of draws (default: 0)")
+    group.add_argument(
+        "--compile",
+        type=one_of(COMPILE),
+        default="auto",
+        metavar="HOW",
+        help="how rows are scored: replay (Pyro's operations without its Python, the same bits), "
+        "inductor (these compiled, the same up to rounding), off (Python), auto (what pays; "
+        "default)",
+    )
     group.add_argument(
         "--out",
         type=Path,
@@ -66,7 +76,13 @@ def _evaluate(folder: Path, arguments: argparse.Namespace) -> None:
         data_dir=arguments.data_dir,
         device=arguments.device,
     )
-    found = evaluate(run, split=arguments.split, num_particles=draws, seed=arguments.seed)
+    found = evaluate(
+        run,
+        split=arguments.split,
+        num_particles=draws,
+        seed=arguments.seed,
+        compile=arguments.compile,
+    )
     out = arguments.out or folder / "evaluation.nc"
     save_dataset(found, out)
     print(f"{summary(found)}\nwritten to {out}", flush=True)

@@ -112,6 +112,7 @@ def _begun(arguments: argparse.Namespace) -> tuple[Run, Path]:
             seed=start,
             device=arguments.device,
             threads=arguments.threads,
+            compile=arguments.compile or "auto",
             folder=folder,
         )
     return run, folder

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 from ppvae.cli.data_options import add_data_options, data_of
 from ppvae.cli.folders import free_folder
-from ppvae.cli.kinds import Listed, at_least_one, seed, text, whole
+from ppvae.cli.kinds import Listed, at_least_one, one_of, seed, text, whole
 from ppvae.cli.opening import announce, only_one
 from ppvae.cli.outline import usual_estimators
 from ppvae.cli.own_options import own_options
 from ppvae.cli.parser import Verb
+from ppvae.cli.training_options import COMPILE
 
 if TYPE_CHECKING:
     from ppvae.data import Data
@@ -75,6 +76,14 @@ def _add_circumstances(group: argparse._ActionsContainer) -> None:
     )
     group.add_argument("--threads", type=at_least_one, default=1, metavar="N", help="default: 1")
     group.add_argument(
+        "--compile",
+        type=one_of(COMPILE),
+        default="auto",
+        metavar="HOW",
+        help="how single gradients are drawn: auto (default), replay, inductor or off, as in fit; "
+        "replay and inductor are timed as well, else it is Python that is",
+    )
+    group.add_argument(
         "--out",
         type=Path,
         metavar="FOLDER",
@@ -111,6 +120,7 @@ def _run(arguments: argparse.Namespace) -> int:
             draws,
             groups=groups,
             seed=arguments.seed,
+            compile=arguments.compile,
         )
     folder = arguments.out or free_folder(f"gradients-{label}")
     folder.mkdir(parents=True, exist_ok=True)

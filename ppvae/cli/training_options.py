@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 
-from ppvae.cli.kinds import at_least_one, number, text, whole
+from ppvae.cli.kinds import at_least_one, number, one_of, text, whole
 
-__all__ = ["add_length", "add_training_options"]
+__all__ = ["COMPILE", "add_length", "add_training_options"]
+
+# Those of ppvae.capture by name, so that help need not import it.
+COMPILE = ("auto", "replay", "inductor", "off")
 
 
 def add_length(group: argparse._ActionsContainer) -> None:
@@ -38,4 +41,12 @@ def add_training_options(group: argparse._ActionsContainer) -> None:
         type=at_least_one,
         metavar="N",
         help="CPU threads; small networks run best on one (default: compare 1, fit torch's own)",
+    )
+    group.add_argument(
+        "--compile",
+        type=one_of(COMPILE),
+        metavar="HOW",
+        help="how a step is computed: replay (Pyro's operations without its Python, the same "
+        "bits), inductor (these compiled, the same up to rounding), off (Python each time), auto "
+        "(what pays for a run of this length; default)",
     )

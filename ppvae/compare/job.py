@@ -13,6 +13,7 @@ from ppvae.compare.comparison import Comparison
 from ppvae.compare.plan import Entry, Length, Maker, entries
 from ppvae.compare.runs import Job
 from ppvae.data import Data
+from ppvae.prepare import refuse_mode
 
 __all__ = ["compare"]
 
@@ -37,6 +38,7 @@ def compare(
     points: int = 20,
     device: str = "auto",
     threads: int | None = 1,
+    compile: str = "auto",
     folder: str | Path | None = None,
     quick: bool = False,
     progress: bool = True,
@@ -70,6 +72,8 @@ def compare(
         device: "auto" (a GPU if there is one), "cpu", "cuda" or "cuda:1".
         threads: of torch on the CPU; one, since steps are small and a second one
             waits for whatever else the machine does, which no clock forgives.
+        compile: how a step is computed, as in :func:`ppvae.fit`; the runs of an estimator share
+            what is captured, once and off the clock, and "auto" is what pays for all of them.
         folder: where to write report, table, numbers and pictures at the end.
         quick: 200 steps unless told otherwise, 100 draws at the end, and few points.
         progress: whether to show runs as they end.
@@ -85,7 +89,7 @@ def compare(
         OSError: the folder cannot be written to.
     """
     planned = entries(experiments, data, estimators, optional)
-    _refuse(seeds, num_particles=num_particles, points=points, epochs=epochs, steps=steps)
+    _refuse(seeds, compile, num_particles=num_particles, points=points, epochs=epochs, steps=steps)
     if folder is not None:
         _refuse_folder(Path(folder))
     if quick:
@@ -93,7 +97,7 @@ def compare(
         steps = _QUICK_STEPS if steps is None and epochs is None else steps
     asked = {
         **{"epochs": epochs, "steps": steps, "batch_size": batch_size, "lr": lr},
-        **{"clip_norm": clip_norm, "device": device, "threads": threads},
+        **{"clip_norm": clip_norm, "device": device, "threads": threads, "compile": compile},
     }
     lengths = {each.label: Length.of(each, seeds[0], asked, points) for each in planned}
     if progress:
@@ -118,7 +122,8 @@ def _span(numbers: Sequence[int]) -> str:
     return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
-def _refuse(seeds: Sequence[int], **counts: int | None) -> None:
+def _refuse(seeds: Sequence[int], compile: str, **counts: int | None) -> None:
+    refuse_mode(compile)
     if not seeds or len(set(seeds)) < len(seeds):
         raise ValueError(f"seeds must be at least one, each once; got {list(seeds)}.")
     for name, count in counts.items():

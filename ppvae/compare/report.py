@@ -160,6 +160,7 @@ def _said(settings: Mapping[str, Any]) -> dict[str, str]:
         **({"largest norm of a gradient": f"{clip:g}"} if clip is not None else {}),
         "device": settings["device"],
         "threads": f"{settings['threads']}",
+        "compile": settings["compile"],
     }
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import xarray as xr
 
+from ppvae.capture import Shared
 from ppvae.compare.assemble import assembled
 from ppvae.compare.comparison import Comparison
 from ppvae.compare.measure import HeldOut, measured
@@ -48,6 +50,7 @@ class Job:
         self._lengths = lengths
         self._seeds = seeds
         self._asked = asked
+        self._shared = {each.label: Shared(asked["compile"], len(seeds)) for each in planned}
         self._num_particles = num_particles
         self._found: dict[tuple[str, int], xr.Dataset] = {}
         self._notes: list[str] = []
@@ -72,10 +75,9 @@ class Job:
         Raises:
             ValueError: another one refuses its pair, or none is left.
         """
-        costs: dict[str, float] = {}
         for entry in list(self._planned):
             try:
-                costs[entry.label] = self._cost(entry)
+                self._cost(entry)
             except (ValueError, NotImplementedError) as error:
                 if not entry.optional:
                     raise
@@ -83,19 +85,24 @@ class Job:
                 # Pyro adds a table of shapes to whatever a program raises.
                 reason = " ".join(str(error).partition("Trace Shapes:")[0].split())
                 self._notes.append(f"{entry.label} is left out: {reason}")
-        if not costs:
+        if not self._planned:
             raise ValueError(f"compare needs an estimator that takes the pair; {self._notes[0]}")
-        # What the process does only once was in the numbers of the first.
-        return costs | {self._planned[0].label: self._cost(self._planned[0])}
+        # What is done only once, by the process or for an estimator, was in the first numbers.
+        return {entry.label: self._cost(entry) for entry in self._planned}
 
     def _cost(self, entry: Entry) -> float:
         """The seconds that a run will train, by its first steps; 1 where these meet NaN."""
-        few = {**self._asked, "epochs": None, "steps": _WARM_UP_STEPS}
+        steps, shared = self._lengths[entry.label].steps, self._shared[entry.label]
+        # So many of these few steps will there be: what pays for all is captured now.
+        shared.runs = math.ceil(len(self._seeds) * steps / _WARM_UP_STEPS)
+        few = {**self._asked, "epochs": None, "steps": _WARM_UP_STEPS, "compile": shared}
         try:
             run, _ = _trained(entry, self._seeds[0], few, looks={0, 1}, num_particles=2)
         except NotFiniteError:
             return 1.0
-        return float(run.history["seconds"][-1]) * self._lengths[entry.label].steps
+        finally:
+            shared.runs = len(self._seeds)
+        return float(run.history["seconds"][-1]) * steps
 
     def _run(self, shown: RunsProgress) -> None:
         """Train each entry with each seed; a run that meets NaN has no numbers, and is noted."""
@@ -107,11 +114,12 @@ class Job:
 
     def _run_one(self, entry: Entry, seed: int) -> str:
         looks = self._lengths[entry.label].looks
+        asked = {**self._asked, "compile": self._shared[entry.label]}
         try:
             with warnings.catch_warnings():
                 # The warm-up has said all that there is to say of this pair.
                 warnings.simplefilter("ignore")
-                run, found = _trained(entry, seed, self._asked, looks, self._num_particles)
+                run, found = _trained(entry, seed, asked, looks, self._num_particles)
         except NotFiniteError as error:
             self._notes.append(f"{entry.label}, seed {seed}: {error}")
             return str(error)
