@@ -1,6 +1,6 @@
 """What does a captured step bring to the README's job, ``ppvae compare``?
 
-    python benchmarks/main_job.py                   # unmeasured; twice as long as the job
+    python benchmarks/main_job.py                   # twice as long as the job
     python benchmarks/main_job.py --epochs 3 --seeds 0 1
 
 The job runs with ``compile="off"`` and with ``compile="auto"`` in turn, there and back, each time

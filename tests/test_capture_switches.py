@@ -47,6 +47,15 @@ def test_batches_that_come_seldom_are_captured_late():
     assert Switches.of(SMALL, 3_000, every=10).replay == math.inf
 
 
+def test_convolutions_are_replayed_and_not_compiled():
+    work = LARGE._replace(convolved=LARGE.flops)
+    assert Switches.of(work, 1_000_000) == (2, math.inf)
+    assert Switches.of(work, None).inductor == math.inf
+    images, kernel = torch.randn(2, 3, 8, 8), torch.randn(4, 3, 3, 3)
+    _, counts = counted(lambda x: torch.nn.functional.conv2d(x, kernel), images)
+    assert counts.convolved == counts.flops == 2 * 2 * 4 * 6 * 6 * 3 * 3 * 3
+
+
 def test_work_is_counted():
     weight = torch.randn(20, 30, requires_grad=True)
 

@@ -39,11 +39,13 @@ class Work(NamedTuple):
         operations: how many are carried out.
         numbers: how many come out of them.
         flops: of matrix products and convolutions.
+        convolved: those of convolutions alone.
     """
 
     operations: int
     numbers: int
     flops: int
+    convolved: int = 0
 
     @property
     def seconds(self) -> float:
@@ -75,6 +77,9 @@ class Switches(NamedTuple):
         """
         trace = _TRACE + _TRACE_PER_OPERATION * work.operations
         build = trace + _COMPILE + _COMPILE_PER_OPERATION * work.operations
+        if 2 * work.convolved > work.flops:
+            # Compiled convolutions are no faster: what is lost on layouts is won by fusion.
+            build = math.inf
         replayed = _SAVED_PER_OPERATION * work.operations
         fused = replayed + _SAVED_BY_FUSION * work.seconds
         if steps is not None:
@@ -88,20 +93,20 @@ class Switches(NamedTuple):
 
 
 def _after(cost: float, work: Work, every: int) -> float:
-    return max(4, math.ceil(every * cost / (_LOST * work.seconds)))
+    return max(4.0, every * cost / (_LOST * work.seconds) // 1 + 1)
 
 
 def counted(compute: Callable[[Any], Any], batch: Any) -> tuple[Any, Work]:
     """What a computation gives, and how much work it was."""
     with _Counting() as counting:
         outputs = compute(batch)
-    return outputs, Work(counting.operations, counting.numbers, counting.flops)
+    return outputs, Work(counting.operations, counting.numbers, counting.flops, counting.convolved)
 
 
 class _Counting(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
-        self.operations = self.numbers = self.flops = 0
+        self.operations = self.numbers = self.flops = self.convolved = 0
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
@@ -112,5 +117,7 @@ class _Counting(TorchDispatchMode):
             self.numbers += sum(tensor.numel() for tensor in tensors_of(result))
         flops = flop_registry.get(func.overloadpacket)
         if flops is not None:
-            self.flops += int(flops(*args, **(kwargs or {}), out_val=result))
+            taken = int(flops(*args, **(kwargs or {}), out_val=result))
+            self.flops += taken
+            self.convolved += taken if "convolution" in str(func) else 0
         return result
