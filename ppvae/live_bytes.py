@@ -6,6 +6,7 @@ import weakref
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -16,9 +17,9 @@ __all__ = ["Live"]
 class Live(TorchDispatchMode):
     """Counts the bytes of tensors that live at once among those made inside of this.
 
-    It sees the storages of all tensors that are made and let go, on any device, and neither scratch
-    space inside of single operations nor what an allocator rounds up. In a program that frees its
-    tensors by reference counts the figure is the same each time.
+    It sees the storages of all tensors that are made and let go, on any device; neither scratch
+    space inside of single operations, nor what an allocator rounds up, nor sparse tensors. In a
+    program that frees its tensors by reference counts the figure is the same each time.
 
     Attributes:
         now: bytes that live.
@@ -56,4 +57,5 @@ class Live(TorchDispatchMode):
 
 
 def _storages(values: Any) -> list[Any]:
-    return [each.untyped_storage() for each in tree_leaves(values) if isinstance(each, Tensor)]
+    tensors = [each for each in tree_leaves(values) if isinstance(each, Tensor)]
+    return [each.untyped_storage() for each in tensors if each.layout is torch.strided]

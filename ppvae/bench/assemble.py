@@ -53,10 +53,11 @@ _WORDS = {
     "cosine": "cosine of the angle between mean gradient and reference, debiased",
     "variance_time": "variance times median ms: what a given precision costs",
     "bound": "mean of what the estimator reports",
-    "ms": "median time of one ordinary gradient",
+    "ms": "median time of one ordinary gradient, computed as timed_as says",
     "ms_low": "lower quartile of the same",
     "ms_high": "upper quartile of the same",
-    "peak_bytes": "most memory that one ordinary gradient needs at once; NaN: not measured",
+    "timed_as": "eager: Pyro's Python; replay: its operations alone; inductor: these compiled",
+    "peak_bytes": "most memory that one needs at once as Python; NaN: not measured",
     "num_parameters": "numbers in the block",
     "at_once": "gradients computed together; 1: one by one",
     "draws": "K of the estimator",
@@ -80,6 +81,7 @@ class Measured:
         bounds: what it reported at each draw, (draws,) nats per datum.
         at_once: draws that were computed together.
         ms: times of single gradients, (rounds,).
+        timed_as: how these were computed: "eager", "replay" or "inductor"; empty: not timed.
         peak_bytes: memory of one.
     """
 
@@ -88,6 +90,7 @@ class Measured:
     bounds: Tensor
     at_once: int
     ms: NDArray[np.float64] = field(default_factory=lambda: np.full(1, np.nan))
+    timed_as: str = ""
     peak_bytes: float = float("nan")
 
     @property
@@ -180,6 +183,7 @@ def _by_estimator(measured: Sequence[Measured]) -> dict[str, Any]:
         "bound": [values.mean() for values in bounds],
         "bound_se": [values.std(ddof=1) / np.sqrt(len(values)) for values in bounds],
         **{"ms": ms, "ms_low": low, "ms_high": high},
+        "timed_as": [each.timed_as for each in measured],
         "peak_bytes": [each.peak_bytes for each in measured],
         "at_once": [each.at_once for each in measured],
         "draws": [int(getattr(each.estimator, "num_particles", 1)) for each in measured],

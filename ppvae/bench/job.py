@@ -21,6 +21,7 @@ from ppvae.bench.progress import DrawsProgress
 from ppvae.bench.sampling import Sampler
 from ppvae.bench.sums import BatchMeans
 from ppvae.bench.targets import EXACT, exact_gradients
+from ppvae.capture import Shared
 from ppvae.diagnose import NotFiniteError
 from ppvae.experiment import Experiment
 from ppvae.generators import generators_put_back
@@ -41,6 +42,7 @@ def gradients(
     groups: Groups | None = None,
     seed: int = 0,
     num_timed: int = 30,
+    compile: str = "auto",
     progress: bool = True,
 ) -> xr.Dataset:
     """Bias, variance, signal-to-noise and cost of gradient estimators, where the pair stands now.
@@ -61,26 +63,33 @@ def gradients(
             beginnings of names, or patterns with *.
         seed: of the draws; those of different estimators are independent.
         num_timed: ordinary gradients of each that are timed, after the draws; 0 for no clock.
+        compile: how gradients that cannot be drawn together are computed, as in
+            :func:`ppvae.fit`. The clock and the memory are those of Pyro's Python, for all alike;
+            "replay" and "inductor" time what a training step computes so once it is captured.
         progress: whether to show them being drawn.
 
     Returns:
         By estimator and block: ``mean_norm``, ``bias`` and ``bias_z`` (in standard errors),
         ``variance``, ``snr``, ``cosine``, ``variance_time``; by estimator ``bound``, ``ms`` and
-        ``peak_bytes`` of a gradient; each with its unit and, under ``_se``, its standard error.
+        ``peak_bytes`` of a gradient, and ``timed_as``, how it was computed for the clock; each with
+        its unit and, under ``_se``, its standard error.
 
     Raises:
-        ValueError: num_draws is below 2 or num_timed below 0, there is no estimator or the same one
-            twice, a group holds no parameter, or the pair or an estimator refuses the batch.
+        ValueError: num_draws is below 2 or num_timed below 0, compile is none of the four, there is
+            no estimator or the same one twice, a group holds no parameter, or the pair or an
+            estimator refuses the batch.
         TypeError: an estimator or the source is of another kind.
         NotFiniteError: a gradient is NaN or infinite.
     """
     _refuse(estimators, num_draws, num_timed)
+    # It refuses a mode that there is not.
+    Shared(compile)
     pair, known = _pair_of(source)
     rows = as_batch(batch)
     with _unchanged(pair, seed):
         rehearse(pair, rows)
         blocks = blocks_of(pair, rows, groups)
-        job = _Job(pair, rows, blocks, estimators, num_draws, seed)
+        job = _Job(pair, rows, blocks, estimators, num_draws, seed, compile)
         measured = job.drawn(progress)
         job.clock(measured, num_timed)
         exact = exact_gradients(known, rows, blocks)
@@ -98,13 +107,14 @@ class _Job:
         estimators: Sequence[pyro.infer.ELBO],
         num_draws: int,
         seed: int,
+        compile: str,
     ) -> None:
         self._blocks = blocks
         self._estimators = estimators
         self._num_draws = num_draws
         self._seed = seed
         # Every estimator meets the pair before hours are spent on the first.
-        self._samplers = [Sampler(pair, batch, each, blocks.leaves) for each in estimators]
+        self._samplers = [Sampler(pair, batch, each, blocks.leaves, compile) for each in estimators]
 
     def drawn(self, progress: bool) -> list[Measured]:
         """The gradients of each estimator."""
@@ -126,6 +136,7 @@ class _Job:
         for each, taken in zip(measured, timed(self._samplers, rounds, device), strict=True):
             each.ms = taken
         for each, sampler in zip(measured, self._samplers, strict=True):
+            each.timed_as = sampler.how
             each.peak_bytes = peak_bytes(sampler, device)
 
     def _drawn(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import math
 import warnings
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pyro
 import pyro.infer
@@ -14,6 +16,7 @@ from torch import Tensor, nn
 from torch.func import grad_and_value, vmap
 
 from ppvae.bench.swapped import Swapped
+from ppvae.capture import Captured
 from ppvae.draws import drawn_terms
 from ppvae.estimators import Estimator
 from ppvae.generators import generator_states, generators_put_back, restore_generators
@@ -44,13 +47,19 @@ class Sampler:
         batch: what they are run on.
         estimator: whose gradient is taken.
         leaves: the parameters that it is taken in, by name.
+        compile: how they are computed, together or one by one, as in :class:`ppvae.SVI`.
 
     Attributes:
         at_once: draws that are computed together; 1 where they are looped.
     """
 
     def __init__(
-        self, pair: Pair, batch: Batch, estimator: pyro.infer.ELBO, leaves: Mapping[str, Tensor]
+        self,
+        pair: Pair,
+        batch: Batch,
+        estimator: pyro.infer.ELBO,
+        leaves: Mapping[str, Tensor],
+        compile: str = "auto",
     ) -> None:
         self._pair = pair
         self._batch = batch
@@ -62,20 +71,36 @@ class Sampler:
             # One that holds something of each row already keeps it.
             self._estimator.prepare(pair, batch, _rows_of(batch))
         self._leaves = dict(leaves)
-        self._svi = SVI(pair.model, pair.guide, torch.optim.Adam, self._estimator)
+        self._as_python, self._drawing = self._svi("off"), self._svi(compile)
+        self._asked = self._as_python if compile == "auto" else self._svi(compile)
+        self._together = Captured(self._vectorized, self._roots, compile)
         self._factor, size = self._sizes()
         self.at_once = self._tried(_AT_ONCE // size)
 
     def draw(self, number: int) -> Iterator[Drawn]:
         """So many gradients, a few at a time."""
+        args, fields = self._batch
+        rows = [len(v) for v in (*args, *fields.values()) if isinstance(v, Tensor) and v.dim()]
+        self._drawing.begin(number, rows[0] if rows else 0)
+        # The last few, fewer than the others, are not worth a graph of their own.
+        self._together.begin(math.ceil(number / self.at_once), self.at_once)
         with self.still():
             for start in range(0, number, self.at_once):
-                some = min(self.at_once, number - start)
-                yield self._looped() if self.at_once == 1 else self._vectorized(some)
+                some = self._few(min(self.at_once, number - start))
+                yield self._one(self._drawing) if self.at_once == 1 else self._together(some)
 
-    def one(self) -> Drawn:
-        """One ordinary gradient; to be called inside of :meth:`still`."""
-        return self._looped()
+    def as_python(self) -> Drawn:
+        """One ordinary gradient as Pyro's Python computes it; inside of :meth:`still`."""
+        return self._one(self._as_python)
+
+    def as_asked(self) -> Drawn:
+        """The same, replayed or compiled if that was asked for; inside of :meth:`still`."""
+        return self._one(self._asked)
+
+    @property
+    def how(self) -> str:
+        """How the last one of :meth:`as_asked` was computed: "eager", "replay" or "inductor"."""
+        return self._asked.how
 
     @contextlib.contextmanager
     def still(self) -> Iterator[None]:
@@ -93,6 +118,10 @@ class Sampler:
             for name, leaf in self._leaves.items():
                 leaf.grad = lying[name]
 
+    def _svi(self, compile: str) -> SVI:
+        model, guide = self._pair.model, self._pair.guide
+        return SVI(model, guide, torch.optim.Adam, self._estimator, compile=compile)
+
     def _sizes(self) -> tuple[float, int]:
         """N, which turns a loss into one per datum, and how many numbers a draw takes."""
         particles = int(getattr(self._estimator, "num_particles", 1))
@@ -109,7 +138,7 @@ class Sampler:
         if at_once < _FEWEST or not isinstance(self._estimator, Estimator):
             with self.still(), generators_put_back():
                 # What it refuses, it refuses now.
-                self._looped()
+                self.as_python()
             return 1
         with self.still(), generators_put_back():
             reason = self._reason_to_loop()
@@ -124,14 +153,14 @@ class Sampler:
 
     def _reason_to_loop(self) -> str | None:
         start = generator_states()
-        ordinary = _joined(self._looped())
+        ordinary = _joined(self.as_python())
         after = generator_states()
         if not all(torch.equal(start[name], after[name]) for name in ("numpy", "python")):
             return "the pair draws from NumPy or Python"
         try:
             restore_generators(start)
-            alone = _joined(self._vectorized(1))
-            two = _joined(self._vectorized(2))
+            alone = _joined(self._vectorized(self._few(1)))
+            two = _joined(self._vectorized(self._few(2)))
         except Exception as error:
             return (str(error).strip() or type(error).__name__).splitlines()[0]
         # One draw of a vectorized computation takes the noise that an ordinary one takes.
@@ -142,9 +171,9 @@ class Sampler:
             return "draws that are computed together are all the same"
         return None
 
-    def _looped(self) -> Drawn:
+    def _one(self, svi: SVI) -> Drawn:
         args, fields = self._batch
-        loss = self._svi.gradients(*args, **fields)
+        loss = svi.gradients(*args, **fields)
         found = {
             name: self._upwards(torch.zeros_like(leaf) if leaf.grad is None else leaf.grad)[None]
             for name, leaf in self._leaves.items()
@@ -153,9 +182,13 @@ class Sampler:
         total = torch.as_tensor(sum(loss) if isinstance(loss, tuple) else loss)
         return found, self._upwards(total)[None]
 
-    def _vectorized(self, number: int) -> Drawn:
+    def _few(self, number: int) -> tuple[Tensor, Batch]:
+        """What so many gradients are computed from: a zero for each, (draws,), and the batch."""
+        return next(iter(self._leaves.values())).new_zeros(number), self._batch
+
+    def _vectorized(self, given: tuple[Tensor, Batch]) -> Drawn:
         leaves = list(self._leaves.values())
-        args, fields = self._batch
+        draws, (args, fields) = given
         estimator, pair = self._estimator, self._pair
         assert isinstance(estimator, Estimator)
 
@@ -164,9 +197,14 @@ class Sampler:
                 return estimator.differentiable_loss(pair.model, pair.guide, *args, **fields)
 
         each = vmap(grad_and_value(loss), in_dims=(None, 0), randomness="different")
-        gradients, losses = each([t.detach() for t in leaves], leaves[0].new_zeros(number))
+        gradients, losses = each([t.detach() for t in leaves], draws)
         upwards = [self._upwards(g.detach()) for g in gradients]
         return dict(zip(self._leaves, upwards, strict=True)), self._upwards(losses.detach())
+
+    def _roots(self) -> dict[str, Any]:
+        """What decides the gradients."""
+        programs = {"model": self._pair.model, "guide": self._pair.guide}
+        return {**programs, "loss": self._estimator, **self._leaves}
 
     def _upwards(self, downwards: Tensor) -> Tensor:
         return -downwards / self._factor

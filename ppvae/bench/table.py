@@ -43,6 +43,7 @@ def columns(found: xr.Dataset, block: str) -> Columns:
 def costs(found: xr.Dataset) -> Columns:
     """The cells of the table of what is the same for all blocks."""
     lines = [found.sel(estimator=name) for name in found["estimator"].values]
+    said = {"timed as": [str(word) for word in found["timed_as"].values]}
     return {
         "estimator": [str(name) for name in found["estimator"].values],
         "reports ± s.e.": [_with_error(line, "bound", ".3f") for line in lines],
@@ -52,6 +53,7 @@ def costs(found: xr.Dataset) -> Columns:
         ],
         "peak MB": [_number(float(line["peak_bytes"]) / 1e6) for line in lines],
         "at once": [str(int(line["at_once"])) for line in lines],
+        **(said if _is_captured(found) else {}),
     }
 
 
@@ -64,10 +66,25 @@ def caption(found: xr.Dataset) -> str:
         "|mean| / sd and cosine are debiased; 'noise': smaller than can be seen with so many "
         "draws. Bias is against what the estimator aims at: exact, or the least noisy of the "
         "others that claim to be unbiased for it. Off by: in standard errors of the bias. "
-        "Variance: trace of the covariance. ms and peak memory: of one ordinary gradient, "
-        "estimators taking turns. Standard errors: jackknife over "
+        f"Variance: trace of the covariance. {_clock(found)} Standard errors: jackknife over "
         f"{attrs['batches']} batches of draws."
     )
+
+
+def _clock(found: xr.Dataset) -> str:
+    if not _is_captured(found):
+        return (
+            "ms and peak memory: of one ordinary gradient as Pyro's Python computes it, "
+            "estimators taking turns; replayed or compiled it takes less (--compile)."
+        )
+    return (
+        "ms: of one ordinary gradient once it is captured, as a long training computes it, "
+        "estimators taking turns; eager: as Python, since it cannot be. Peak memory: as Python."
+    )
+
+
+def _is_captured(found: xr.Dataset) -> bool:
+    return any(str(word) in ("replay", "inductor") for word in found["timed_as"].values)
 
 
 def as_text(found: xr.Dataset, verdict: Sequence[str]) -> str:

@@ -93,7 +93,8 @@ class Switches(NamedTuple):
 
 
 def _after(cost: float, work: Work, every: int) -> float:
-    return max(4.0, every * cost / (_LOST * work.seconds) // 1 + 1)
+    calls = every * cost / (_LOST * work.seconds)
+    return max(4, math.ceil(calls) if calls < math.inf else math.inf)
 
 
 def counted(compute: Callable[[Any], Any], batch: Any) -> tuple[Any, Work]:

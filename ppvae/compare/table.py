@@ -100,8 +100,8 @@ def caption(dataset: xr.Dataset) -> str:
         sentences.append(
             "vs first: paired differences in log p(x), with intervals that hold together at "
             f"{attrs['confidence']:.0%} (Bonferroni); at equal seconds of training they are those "
-            f"of the curves, of validation rows with {attrs['curve_particles']} draws. Seconds leave "
-            "out what is done once for all seeds: capturing and compiling a step."
+            f"of the curves, of validation rows with {attrs['curve_particles']} draws. Seconds "
+            "leave out what is done once for all seeds: capturing and compiling a step."
         )
     sentences += [_of_group(dataset.sel(estimator=names)) for names in groups(dataset)]
     sentences.append(

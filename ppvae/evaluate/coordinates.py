@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.distributions import Independent, kl_divergence
 
-from ppvae.evaluate.quantities import closed_kl
-from ppvae.means import is_discrete
-from ppvae.terms import LogTerms
-from ppvae.tracing import Traces
+from ppvae.evaluate.coordinate_sums import Means
 
 __all__ = ["ACTIVE", "Coordinate", "Coordinates", "activity", "labels_of"]
-
-# A site of a trace: Pyro's own type of it is a TypedDict that knows less than is in it.
-Site = Any
 
 # As Burda et al. (2016), arXiv:1509.00519, have it.
 ACTIVE = 0.01
@@ -38,69 +31,33 @@ class Coordinate(NamedTuple):
     kl: Tensor | None
 
 
-@dataclass
-class _Sums:
-    """Sums over draws of one site: of means, of their squares and of KL, each (D, B)."""
-
-    num_draws: int = 0
-    exact: bool = False
-    loc: Tensor | float = 0.0
-    square: Tensor | float = 0.0
-    kl: Tensor | None = None
-
-
-@dataclass
 class Coordinates:
-    """Adds up what is known of the coordinates of each latent site, chunk by chunk of draws.
+    """Adds up what is known of the coordinates of each latent site, piece by piece of draws.
 
     Args:
-        nesting: how many dimensions the pair's plates take up.
+        means: how the mean of each site is got.
     """
 
-    nesting: int
-    _sums: dict[str, _Sums] = field(default_factory=dict)
+    def __init__(self, means: Means) -> None:
+        self._means = means
+        self._sums: dict[str, dict[str, Tensor]] = {}
+        self._num_draws = 0
 
-    def add(self, traces: list[Traces], terms: LogTerms) -> None:
-        """Add the draws of one chunk.
-
-        Args:
-            traces: of model and guide, one pair of them with all draws, or one for each draw.
-            terms: their log-terms.
-        """
-        closed, first = closed_kl(terms), _first_drawn(terms)
-        for name in _eligible(traces[0], terms):
-            sums = self._sums.setdefault(name, _Sums())
-            if sums.exact:
-                continue
-            locs = [_loc(guide.nodes[name]) for _, guide in traces]
-            # The first site stands under no draw: its formula is exact, and one is all.
-            sums.exact = name == first and all(is_formula for _, is_formula in locs)
-            loc = self._placed([loc for loc, _ in locs], name, traces, terms, sums.exact)
-            sums.num_draws += loc.shape[-2]
-            sums.loc = sums.loc + loc.sum(-2)
-            sums.square = sums.square + loc.square().sum(-2)
-            if name in closed:
-                self._add_kl(sums, name, traces, terms)
+    def add(self, found: Mapping[str, Mapping[str, Tensor]], num_draws: int) -> None:
+        """Add what :func:`coordinate_sums` found at so many draws."""
+        self._num_draws += num_draws
+        for name, sums in found.items():
+            if name not in self._sums:
+                self._sums[name] = dict(sums)
+            elif not self._means[name].exact:
+                self._sums[name] = {kind: self._sums[name][kind] + sums[kind] for kind in sums}
 
     def result(self) -> dict[str, Coordinate]:
         """What was added up, by latent site."""
-        return {name: _coordinate(sums) for name, sums in self._sums.items()}
-
-    def _add_kl(self, sums: _Sums, name: str, traces: list[Traces], terms: LogTerms) -> None:
-        parts = [_kl(guide.nodes[name], model.nodes[name]) for model, guide in traces]
-        found = [part for part in parts if part is not None]
-        if len(found) == len(parts):
-            kl = self._placed(found, name, traces, terms, sums.exact).sum(-2)
-            sums.kl = kl if sums.kl is None else sums.kl + kl
-
-    def _placed(
-        self, parts: list[Tensor], name: str, traces: list[Traces], terms: LogTerms, once: bool
-    ) -> Tensor:
-        """Values of a site's shape as (D, K, B) in float64, enumerated labels summed out."""
-        site, each = traces[0][1].nodes[name], terms.num_particles // len(traces)
-        moved = torch.cat([_moved(part, site, self.nesting, each) for part in parts], -2)
-        summed = terms.expected(moved[..., :1, :] if once else moved)
-        return summed.expand(*summed.shape[:-1], terms.batch_size).double()
+        return {
+            name: _coordinate(sums, None if self._means[name].exact else self._num_draws)
+            for name, sums in self._sums.items()
+        }
 
 
 def activity(loc: Tensor, noise: Tensor) -> Tensor:
@@ -127,66 +84,12 @@ def labels_of(name: str, coordinate: Coordinate) -> list[str]:
     return [f"{name}[{i}]" for i in range(coordinate.loc.shape[-1])]
 
 
-def _coordinate(sums: _Sums) -> Coordinate:
-    k = sums.num_draws
-    loc = torch.as_tensor(sums.loc) / k
+def _coordinate(sums: Mapping[str, Tensor], num_draws: int | None) -> Coordinate:
+    """A site's coordinates from sums over so many draws; None where they are exact."""
+    k = num_draws or 1
+    loc, kl = sums["loc"] / k, sums.get("kl")
     noise = torch.zeros_like(loc)
-    if not sums.exact:
-        spread = (torch.as_tensor(sums.square) / k - loc.square()).clamp(min=0)
+    if num_draws is not None:
+        spread = (sums["square"] / k - loc.square()).clamp(min=0)
         noise = spread / (k - 1) if k > 1 else torch.full_like(loc, math.nan)
-    return Coordinate(loc.T, noise.T, None if sums.kl is None else sums.kl.T / k)
-
-
-def _first_drawn(terms: LogTerms) -> str | None:
-    return next((name for name in terms.posterior if name not in terms.enumerated), None)
-
-
-def _eligible(traces: Traces, terms: LogTerms) -> list[str]:
-    """The drawn sites whose coordinates are numbers, one code a row."""
-    model, guide = traces
-    names = [n for n in terms.posterior if n in terms.prior and n not in terms.enumerated]
-    return [
-        name
-        for name in names
-        if len(_frames(guide.nodes[name])) == 1
-        and (_loc(guide.nodes[name])[1] or not is_discrete(model.nodes[name]["fn"]))
-    ]
-
-
-def _frames(site: Site) -> list[Any]:
-    frames = [frame for frame in site["cond_indep_stack"] if frame.vectorized]
-    return [frame for frame in frames if frame.name != "particles"]
-
-
-def _loc(site: Site) -> tuple[Tensor, bool]:
-    """The mean of a site's distribution, or its draw where it has none; and whether it has one."""
-    try:
-        mean: Tensor = site["fn"].mean
-    except NotImplementedError:
-        return site["value"], False
-    return (mean, True) if bool(mean.isfinite().all()) else (site["value"], False)
-
-
-def _kl(site: Site, prior: Site) -> Tensor | None:
-    """KL by coordinate in the shape of a site, where q and p are both independent over them."""
-    if site["mask"] is not None or prior["mask"] is not None:
-        return None
-    q, p = (_univariate(each["fn"]) for each in (site, prior))
-    return None if q is None or p is None else kl_divergence(q, p)
-
-
-def _univariate(fn: Any) -> Any:
-    while isinstance(fn, Independent):
-        fn = fn.base_dist
-    return None if fn.event_shape else fn
-
-
-def _moved(value: Tensor, site: Site, nesting: int, particles: int) -> Tensor:
-    """A value of a site's shape as (D, C, ..., K, B)."""
-    event_dim = site["fn"].event_dim
-    flat = value.flatten(-event_dim) if event_dim else value.unsqueeze(-1)
-    missing = nesting + (particles > 1) - (flat.dim() - 1)
-    flat = flat.movedim(-1, 0)[(slice(None), *[None] * max(0, missing))]
-    (rows,) = _frames(site)
-    flat = flat.squeeze([dim for dim in range(-nesting, 0) if dim != rows.dim])
-    return flat if particles > 1 else flat.unsqueeze(-2)
+    return Coordinate(loc.T, noise.T, None if kl is None else kl.T / k)

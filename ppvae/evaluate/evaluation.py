@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,9 @@ from torch import Tensor
 
 from ppvae.evaluate.described import add_coordinates, add_share_above, by_row, joined
 from ppvae.evaluate.held_out import HeldOut, held_out
-from ppvae.evaluate.scoring import FLOATS, look, pieces, refuse_wrong, scored
+from ppvae.evaluate.look import look, looked_at
+from ppvae.evaluate.pieces import BUDGET, most_even, pieces
+from ppvae.evaluate.scoring import Scored, Scoring, Some
 from ppvae.experiment import Experiment
 from ppvae.named import name_of
 from ppvae.pair import Batch, Pair
@@ -21,8 +24,8 @@ from ppvae.passes import as_pair, at_rest, select_rows
 
 __all__ = ["evaluate"]
 
-# Rows on which a pair is looked at before it is judged.
-_FEW = 64
+# Rows on which a pair is looked at before it is judged, fewer where they hold so many numbers.
+_FEW, _FEW_NUMBERS = 64, 2**20
 
 
 def evaluate(
@@ -33,6 +36,7 @@ def evaluate(
     num_particles: int = 1000,
     seed: int = 0,
     chunk: int | None = None,
+    compile: str = "auto",
 ) -> xr.Dataset:
     """What a pair is worth on data, per datum and in the mean, as a dataset.
 
@@ -47,9 +51,14 @@ def evaluate(
         num_particles: K. 1000 leave little between the estimate and log p(x) for a fair guide;
             the effective sample size tells.
         seed: of the draws. Equal seed, chunk and kind of device give equal numbers.
-        chunk: the most draws times rows that are scored at once; by default as many as put 2^20
-            numbers (2^24 on a GPU) into a tensor of x. Draws are taken in the order of the
-            chunks: another chunk is another set of draws.
+        chunk: the most draws times rows that are scored at once; by default as many as keep the
+            tensors that live at once below 32 MB (1 GiB on a GPU), which a few small pieces
+            tell. Draws are taken in the order of the chunks: another chunk is another set of
+            draws. ``attrs["chunk"]`` is what was taken.
+        compile: how chunks are scored. "off": Pyro's Python each time. "replay": the operations
+            that it did, without the Python, bit for bit the same numbers. "inductor": these
+            compiled, the same up to rounding. "auto": the one that pays for so many chunks of this
+            shape. What cannot be captured runs as Python, with a warning.
 
     Returns:
         By ``row`` (the row's number in the data set), in nats:
@@ -84,21 +93,14 @@ def evaluate(
     """
     _refuse(num_particles=num_particles, seed=seed, chunk=chunk)
     pair = Pair(run.model, run.guide) if isinstance(run, Experiment) else as_pair(run)
+    scoring = Scoring(pair, compile)
     rows = held_out(run, data, split)
     exact = getattr(getattr(run, "experiment", run), "log_evidence", None)
     with at_rest(pair, seed) as device:
-        few = min(_FEW, len(rows))
-        known, floats = look(pair, _rows(pair, rows, 0, few, device), few, num_particles)
-        at_once = chunk or max(1, _most_floats(device or rows.x.device) // floats)
-        size = pieces(pair, len(rows), num_particles, at_once)
-        parts = []
-        for start in range(0, len(rows), size.rows):
-            batch = _rows(pair, rows, start, start + size.rows, device)
-            refuse_wrong(pair, batch)
-            part = scored(pair, batch, known, num_particles, size.draws)
-            if exact is not None and known.has_evidence:
-                part.values["log_evidence_exact"] = _exact(exact, batch)
-            parts.append(part)
+        some = partial(_rows, pair, rows, device)
+        at_once = _looked(scoring, rows, some, num_particles, chunk)
+        parts = _parts(scoring, some, len(rows), num_particles, at_once, exact)
+    known = scoring.known.quantities
     values = joined(parts)
     if known.has_bits:
         num_values = rows.num_values(pair.model)
@@ -126,11 +128,49 @@ def _refuse(**numbers: Any) -> None:
             raise ValueError(f"{name} must be at least 1; got {value}.")
 
 
-def _most_floats(device: torch.device) -> int:
-    return FLOATS["cuda" if device.type == "cuda" else "cpu"]
+def _looked(
+    scoring: Scoring, rows: HeldOut, some: Some, num_particles: int, chunk: int | None
+) -> int:
+    """The most draws times rows of a piece, after a look at the pair on a few rows and on all."""
+    few = min(len(rows), _FEW, max(2, _FEW_NUMBERS // max(1, rows.x[0].numel())))
+    batch = some(0, few)
+    scoring.known = look(scoring.pair, batch, few, num_particles)
+    at_once = alone = chunk or 0
+    if not at_once:
+        device = next(v.device for v in (*batch[0], *batch[1].values()) if isinstance(v, Tensor))
+        budget = BUDGET["cuda" if device.type == "cuda" else "cpu"]
+        draws = scoring.draws_of_a_run(num_particles)
+        taken = scoring.measured(some, few, draws, budget)
+        at_once = most_even(len(rows), draws, max(1, int(budget / taken.each)))
+        alone = max(1, int(budget / taken.alone))
+    for start in range(0, len(rows), alone):
+        more = some(start, start + alone)
+        scoring.known = looked_at(scoring.known, scoring.pair, more)
+    return at_once
 
 
-def _rows(pair: Pair, rows: HeldOut, start: int, stop: int, device: torch.device | None) -> Batch:
+def _parts(
+    scoring: Scoring,
+    some: Some,
+    num_rows: int,
+    num_particles: int,
+    at_once: int,
+    exact: Callable[[Tensor], Tensor] | None,
+) -> list[Scored]:
+    """What was found of the rows, so many at a time."""
+    size = pieces(num_rows, scoring.draws_of_a_run(num_particles), at_once)
+    scoring.begin(num_rows, num_particles, size)
+    parts = []
+    for start in range(0, num_rows, size.rows):
+        batch = some(start, start + size.rows)
+        part = scoring.scored(batch, num_particles, size.draws)
+        if exact is not None and scoring.known.quantities.has_evidence:
+            part.values["log_evidence_exact"] = _exact(exact, batch)
+        parts.append(part)
+    return parts
+
+
+def _rows(pair: Pair, rows: HeldOut, device: torch.device | None, start: int, stop: int) -> Batch:
     """Some rows, on the device of the pair and in its floating dtype."""
     args, fields = select_rows(rows.batch, slice(start, stop), device)
     leaves = (leaf.dtype for leaf in pair.leaves.values())

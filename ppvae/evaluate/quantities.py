@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +18,15 @@ from ppvae.means import is_discrete
 from ppvae.terms import LogTerms
 from ppvae.tracing import Traces
 
-__all__ = ["Quantities", "closed_kl", "no_evidence", "quantities_of", "scores"]
+__all__ = [
+    "Quantities",
+    "closed_kl",
+    "largest",
+    "no_evidence",
+    "quantities_of",
+    "refuse_not_numbers",
+    "scores",
+]
 
 
 @dataclass(frozen=True)
@@ -69,20 +77,41 @@ def quantities_of(traces: Traces, terms: LogTerms) -> Quantities:
 
 
 def scores(terms: LogTerms, known: Quantities) -> dict[str, Tensor]:
-    """Log-weights for log p(x), and what is averaged over draws, each (K, B) nats in float64.
+    """Log-weights for log p(x), and what is averaged over draws, each (K, B) nats.
 
     Enumerated labels are summed inside the weight for log p(x), and under q(y|x) elsewhere.
-
-    Raises:
-        NotFiniteError: a site's log-density is NaN or plus infinity.
     """
-    _refuse_nan(terms)
     found = {"reconstruction": terms.expected(_log_likelihood(terms))}
     if known.has_evidence:
         found["log_weight"] = terms.marginal
         found["elbo"] = terms.expected(terms.log_weight)
         found["kl"] = terms.expected(_kl(terms))
-    return {name: draws.double() for name, draws in found.items()}
+    return found
+
+
+def largest(terms: LogTerms) -> dict[str, Tensor]:
+    """The largest log-density of each site, (): NaN if there is one. By site and role in words."""
+    of_model = {**terms.prior, **terms.likelihood}
+    return {
+        f"'{name}' of the {role}": log_density.amax()
+        for role, of_role in (("guide", terms.posterior), ("model", of_model))
+        for name, log_density in of_role.items()
+    }
+
+
+def refuse_not_numbers(found: Mapping[str, Tensor]) -> None:
+    """Refuse log-densities of which the largest is no number below infinity.
+
+    Args:
+        found: what :func:`largest` gave.
+
+    Raises:
+        NotFiniteError: a site's log-density is NaN or plus infinity.
+    """
+    values = torch.stack([value.double() for value in found.values()])
+    for site, value in zip(found, values.tolist(), strict=True):
+        if not value < math.inf:
+            raise NotFiniteError(f"log-densities must be numbers; got {value} at site {site}.")
 
 
 def closed_kl(terms: LogTerms) -> dict[str, Tensor]:
@@ -155,18 +184,6 @@ def _without_model_labels(log_density: Tensor, terms: LogTerms) -> Tensor:
 
 def _sum(terms: Iterable[Tensor]) -> Tensor:
     return torch.as_tensor(sum(terms))
-
-
-def _refuse_nan(terms: LogTerms) -> None:
-    of_model = {**terms.prior, **terms.likelihood}
-    for role, of_role in (("guide", terms.posterior), ("model", of_model)):
-        for name, log_density in of_role.items():
-            bad = log_density[~(log_density < math.inf)]
-            if bad.numel():
-                raise NotFiniteError(
-                    f"log-densities must be numbers; got {bad[0].item()} at site '{name}' "
-                    f"of the {role}."
-                )
 
 
 def _base(fn: Any) -> Any:
