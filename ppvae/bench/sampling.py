@@ -72,7 +72,7 @@ class Sampler:
             self._estimator.prepare(pair, batch, _rows_of(batch))
         self._leaves = dict(leaves)
         self._as_python, self._drawing = self._svi("off"), self._svi(compile)
-        self._asked = self._as_python if compile == "auto" else self._svi(compile)
+        self._asked = self._as_python if compile == "auto" else self._drawing
         self._together = Captured(self._vectorized, self._roots, compile)
         self._factor, size = self._sizes()
         self.at_once = self._tried(_AT_ONCE // size)
