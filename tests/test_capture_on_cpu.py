@@ -1,5 +1,7 @@
 """What compiled code does in its own way on a CPU is the same up to a few roundings."""
 
+import functools
+
 import pytest
 import torch
 from captured import assert_equal_trainings
@@ -90,6 +92,26 @@ def test_a_bias_goes_with_the_product():
 def large_vae():
     decoder, encoder = MLP(20, (400,), 784), MLP(784, (400,), 40)
     return VAE(decoder, StandardNormal(20), BernoulliLikelihood()), GaussianGuide(encoder)
+
+
+@pytest.mark.parametrize("optim", [torch.optim.Adam, torch.optim.SGD])
+def test_compiled_gradients_lie_as_their_parameters(optim):
+    # A fused optimizer reads a gradient in the order of its memory, whatever its strides say.
+    torch.set_default_dtype(torch.float32)
+    batches = [{"x": torch.rand(64, 784).lt(0.3).float()} for _ in range(2)]
+    svi = assert_equal_trainings(
+        large_vae,
+        lambda: ppvae.IWAE(20),
+        batches,
+        mode="inductor",
+        tolerance=1e-4,
+        steps=8,
+        optim=functools.partial(optim, lr=1e-3, fused=True),
+    )
+    assert svi.how == "inductor"
+    svi.gradients(**batches[0])
+    for name, leaf in svi.pair.leaves.items():
+        assert leaf.grad.stride() == leaf.stride(), name
 
 
 def test_compiled_steps_of_large_networks_agree_to_rounding():

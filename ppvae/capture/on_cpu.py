@@ -20,6 +20,7 @@ _MM = torch.ops.aten.mm.default
 _ADDMM = torch.ops.aten.addmm.default
 _CLONE = torch.ops.aten.clone.default
 _TRANSPOSE = torch.ops.aten.t.default
+_IN_ROWS: dict[str, Any] = {"memory_format": torch.contiguous_format}
 
 # Multiply-adds from which it was faster, and the width below which it was not (docs/speed.md).
 _LEAST = 2**22
@@ -69,7 +70,9 @@ def through_onednn(module: torch.fx.GraphModule, product: Any) -> torch.fx.Graph
                 # (A B)^T = B^T A^T, whose columns are many.
                 inputs = (graph.call_function(_TRANSPOSE, (right,)), left, None)
                 turned = graph.call_function(product, (*inputs, "none", [], ""))
-                new = graph.call_function(_TRANSPOSE, (turned,))
+                turned = graph.call_function(_TRANSPOSE, (turned,))
+                # As ATen lays it out: a fused Adam reads a gradient in the order of its memory.
+                new = graph.call_function(_CLONE, (turned,), _IN_ROWS)
             else:
                 continue
         new.meta = dict(node.meta)
@@ -84,7 +87,7 @@ def _dense(node: torch.fx.Node) -> torch.fx.Node:
     (rows, columns), (down, across) = meta.shape, meta.stride
     if (down, across) in ((columns, 1), (1, rows)):
         return node
-    copied = node.graph.call_function(_CLONE, (node,), {"memory_format": torch.contiguous_format})
+    copied = node.graph.call_function(_CLONE, (node,), _IN_ROWS)
     copied.meta = dict(node.meta)
     return copied
 
