@@ -64,9 +64,10 @@ def test_the_gap_of_the_elbo_is_the_closed_kl_to_the_posterior():
     assert abs(float((score**2).mean()) - 1) < WITHIN * (2 / 200) ** 0.5
 
 
-def test_kl_is_the_closed_formula_in_total_and_by_coordinate():
+@pytest.mark.parametrize("chunk", [4, 2])
+def test_kl_is_the_closed_formula_in_total_and_by_coordinate(chunk):
     pair, x = linear_pair(offset=0.4), torch.randn(9, 4)
-    found = evaluate((pair.model, pair.guide), x, num_particles=3, chunk=4)
+    found = evaluate((pair.model, pair.guide), x, num_particles=3, chunk=chunk)
     loc, scale = x @ pair.slope.T + pair.shift, pair.log_scale.exp()
     by_dim = (0.5 * (loc**2 + scale**2 - 1) - pair.log_scale).detach().numpy()
     assert found.attrs["kl"] == "closed form"

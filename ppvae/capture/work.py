@@ -109,6 +109,11 @@ class _Counting(TorchDispatchMode):
         super().__init__()
         self.operations = self.numbers = self.flops = self.convolved = 0
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        # Otherwise torch imports its compiler for this, where perhaps nothing is compiled.
+        return False
+
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
