@@ -30,9 +30,7 @@ def bad_site(pair: Pair, batch: Batch, num_particles: int = 1) -> str | None:
     return None
 
 
-def first_bad(
-    pair: Pair, batch: Batch, num_particles: int, noise: dict[str, Tensor]
-) -> str | None:
+def first_bad(pair: Pair, batch: Batch, num_particles: int, noise: dict[str, Tensor]) -> str | None:
     """As :func:`bad_site`, of a computation that began with this noise; nothing is moved."""
     with noise_put_back(noise), buffers_put_back(pair):
         return bad_site(pair, batch, num_particles)
