@@ -15,13 +15,15 @@ from numpy.typing import NDArray
 from ppvae.arviz_bridge import arviz_version, as_container
 from ppvae.arviz_draws import Arrays, observed_arrays, posterior_arrays, prior_arrays
 from ppvae.evaluate.quantities import no_evidence
-from ppvae.evaluate.scoring import FLOATS
 from ppvae.pair import Batch, Pair, as_batch
 from ppvae.passes import as_pair, at_rest, select_rows, size_of
 from ppvae.terms import LogTerms
 from ppvae.tracing import rehearsal, trace_pair
 
 __all__ = ["to_arviz"]
+
+# Numbers in a tensor of x at the draws that are taken at once.
+_FLOATS = 2**20
 
 _WORDS = {
     "posterior": "draws of q(z|x), not reweighted",
@@ -155,7 +157,7 @@ def _sizes(pair: Pair, batch: Batch, num_draws: int) -> Iterator[int]:
     """How many draws are taken at once: few enough for a cache, one where a pair is looped."""
     args, fields = batch
     floats = max(v.numel() for v in (*args, *fields.values()) if isinstance(v, torch.Tensor))
-    each = max(1, FLOATS["cpu"] // floats) if pair.scope.vectorized else 1
+    each = max(1, _FLOATS // floats) if pair.scope.vectorized else 1
     for start in range(0, num_draws, each):
         yield min(each, num_draws - start)
 

@@ -112,6 +112,20 @@ def test_what_the_device_cannot_record_is_launched_one_by_one(launches, monkeypa
     assert svi.how == "replay"
 
 
+@pytest.mark.parametrize("mode", ["replay", "inductor"])
+def test_a_launch_that_gives_other_numbers_is_not_used(launches, monkeypatch, mode):
+    def wrong(run):
+        outputs, launch = record(run)
+        return outputs, lambda: (launch(), [tensor.mul_(1.1) for tensor in outputs])
+
+    monkeypatch.setattr(graphs, "recorder_for", lambda tensors: wrong)
+    with pytest.warns(UserWarning, match="one by one, since run as a graph its numbers differ"):
+        svi = assert_equal_trainings(
+            binary_vae, ppvae.ELBO, batches(), mode, tolerance=1e-12, steps=9, optim=adam
+        )
+    assert svi.how == mode
+
+
 def test_data_that_stay_are_copied_once():
     x, y = torch.zeros(3), torch.ones(3)
     launched = Launched(lambda a, b: [a + b], [x, y], [], record)

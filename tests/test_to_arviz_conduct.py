@@ -58,7 +58,7 @@ def test_a_pair_that_cannot_draw_two_at_once_is_looped():
 
 
 def test_draws_are_taken_in_parts_that_fit_a_cache(monkeypatch):
-    monkeypatch.setitem(ppvae.to_arviz.__globals__["FLOATS"], "cpu", 20)
+    monkeypatch.setitem(ppvae.to_arviz.__globals__, "_FLOATS", 20)
     found = to_arviz(*wide_noise(), torch.randn(3, 2), 10)
     z = drawn(found, "posterior", "z")
     assert found["posterior"]["z"]["draw"].values.tolist() == list(range(10))

@@ -106,8 +106,7 @@ class Captured:
             self._ran = True
             return self._compute(batch)
         if len(kind.entries) == _MOST_GRAPHS:
-            changes = kind.entries[0].watched.changed()
-            self._give_up(f"{changes} has another value again and again")
+            self._give_up(f"{kind.entries[0].watched.changed()} has another value again and again")
             return self._compute(batch)
         try:
             seen = self._seen(kind, batch)
@@ -125,8 +124,7 @@ class Captured:
 
     def _seen(self, kind: Kind, batch: Any) -> Seen:
         """A run as Python with all that a graph will be held against."""
-        missing = unavailable()
-        if missing is not None:
+        if (missing := unavailable()) is not None:
             raise CannotCapture(missing)
         for left in reversed(range(1 if self._ran else _TRIES)):
             watched = Watched(self._roots())
@@ -160,8 +158,7 @@ class Captured:
         entry = Entry(seen.watched, graph)
         try:
             return entry, self._held_against(seen, entry, batch)
-        except CannotCapture:
-            # It was another computation after all.
+        except CannotCapture:  # another computation after all
             seen.before.put_back()
             return None
 
@@ -229,10 +226,13 @@ class Captured:
         seen.before.put_back()
         try:
             entry.graph.launch(batch)
+            seen.before.put_back()
+            return self._held_against(seen, entry, batch)
         except CannotCapture as refusal:
+            entry.graph.launch_one_by_one()
+            seen.after.put_back()
             self._warn(f"operations are launched one by one, since {refusal}")
-        seen.before.put_back()
-        return self._held_against(seen, entry, batch)
+            return given
 
     def _is_main(self, batch: Any) -> bool:
         if self._rows is None:

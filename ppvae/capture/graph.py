@@ -102,6 +102,11 @@ class Graph:
         self._run = self._code.module
         self.compiled = False
 
+    def launch_one_by_one(self) -> None:
+        """Run the operations, compiled or not, without a recording."""
+        compiled_code = self._code.compiled if self.compiled else None
+        self._run = compiled_code or self._code.module
+
     def is_launchable(self, batch: Any) -> bool:
         """Whether the device can launch all operations together."""
         return recorder_for([*tensors_of(batch), *self._held]) is not None

@@ -37,6 +37,9 @@ _READS = {
 }
 
 
+_BERNOULLI = (torch.ops.aten.bernoulli.default, torch.ops.aten.bernoulli.p)
+
+
 def unavailable() -> str | None:
     """Why nothing can be captured with the installed torch and Pyro; None if it can."""
     try:
@@ -122,6 +125,9 @@ def _faster_on_cpu() -> Iterator[Any]:
     with contextlib.ExitStack() as stack:
         table = {torch.ops.aten.log1p.default: log1p}
         stack.enter_context(mock.patch.dict(decompositions, table))
+        for bernoulli in _BERNOULLI:
+            # Made from uniform noise it would be other noise than torch's own.
+            decompositions.pop(bernoulli, None)
         if product is not None and torch.backends.mkldnn.is_available():
             # Inductor's own way copies what is not contiguous, as a weight's transpose is not.
             plain = fallback_handler(product.default, add_to_fallback_set=False)

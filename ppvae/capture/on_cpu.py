@@ -1,9 +1,9 @@
 """What compiled code on a CPU does in another way than Inductor would have it, since that is slow.
 
-ATen hands single-precision products to the BLAS that torch was built with, MKL, which on
-processors of other makers runs at half of what they can do. oneDNN, which torch holds too, does
-not; for small products its own overhead is more. The choice is made by shapes alone. And
-log(1 + x), which the Bernoulli likelihood takes at each pixel, takes 20 times as long as log x.
+ATen hands single-precision products to the BLAS that torch was built with, MKL, which on an AMD
+processor was seen to be far slower than oneDNN, which torch holds too; for small products the
+overhead of the latter is more. The choice is made by shapes alone. And log(1 + x), which the
+Bernoulli likelihood takes at each pixel, was seen to take many times as long as log x.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _CLONE = torch.ops.aten.clone.default
 _TRANSPOSE = torch.ops.aten.t.default
 _IN_ROWS: dict[str, Any] = {"memory_format": torch.contiguous_format}
 
-# Multiply-adds from which it was faster, and the width below which it was not (docs/speed.md).
+# Multiply-adds from which it was seen to be faster, and the width below which it was not.
 _LEAST = 2**22
 _NARROW = 32
 

@@ -139,7 +139,7 @@ class Watched:
         elif isinstance(value, list | tuple):
             self._sequence(name, value)
         elif isinstance(value, set | frozenset):
-            self._slot(name, _itself(value, frozenset), None, frozenset(value))
+            self._slot(name, lambda _: frozenset(value), None, frozenset(value))
         else:
             self._meet_object(name, value)
 
@@ -217,7 +217,3 @@ def _under(name: str, others: Sequence[str]) -> bool:
 
 def _kind(tensor: Tensor) -> Any:
     return tensor.dtype, tensor.device, tensor.shape, tensor.requires_grad
-
-
-def _itself(container: Any, of: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    return lambda _: of(container)

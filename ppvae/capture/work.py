@@ -17,8 +17,8 @@ from ppvae.capture.signature import tensors_of
 
 __all__ = ["Switches", "Work", "counted"]
 
-# Seconds on 2 cores of a server of 2024 (docs/speed.md). They need not be right, only the same in
-# each run; a machine twice as fast captures as if a run were half as long.
+# Rough seconds on the machine of docs/speed.md. They need not be right, only the same in each run;
+# a machine twice as fast captures as if a run were half as long.
 _PER_OPERATION = 8e-6
 _PER_NUMBER = 1e-9
 _PER_FLOP = 1.7e-11
@@ -78,7 +78,7 @@ class Switches(NamedTuple):
         trace = _TRACE + _TRACE_PER_OPERATION * work.operations
         build = trace + _COMPILE + _COMPILE_PER_OPERATION * work.operations
         if 2 * work.convolved > work.flops:
-            # Compiled convolutions are no faster: what is lost on layouts is won by fusion.
+            # Compiled convolutions were no faster than replayed ones (docs/speed.md).
             build = math.inf
         replayed = _SAVED_PER_OPERATION * work.operations
         fused = replayed + _SAVED_BY_FUSION * work.seconds

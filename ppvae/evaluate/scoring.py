@@ -22,14 +22,10 @@ from ppvae.pair import Batch, Pair
 from ppvae.terms import LogTerms
 from ppvae.tracing import rehearsal, trace_pair
 
-__all__ = ["FLOATS", "Scored", "Scoring", "Some"]
+__all__ = ["Scored", "Scoring", "Some"]
 
 # Rows from one number to another.
 Some = Callable[[int, int], Batch]
-
-# Numbers in a tensor of x at the draws and rows that are computed at once, for who does not
-# measure.
-FLOATS = {"cpu": 2**20, "cuda": 2**24}
 
 
 class Scored(NamedTuple):
