@@ -9,8 +9,8 @@ from torch import Tensor
 
 __all__ = ["FusedAdam"]
 
+_ONE = torch.ones(())
 _MOVE = getattr(torch, "_fused_adam_", None)
-_COUNT = getattr(torch, "_foreach_add_", None)
 # What the move does otherwise than plainly, it does in the optimizer's own step.
 _PLAIN = {"fused": True, "amsgrad": False, "capturable": False, "differentiable": False}
 
@@ -50,9 +50,10 @@ class FusedAdam:
             self._state = optimizer.state
         means, squares, steps = self._lists
         beta1, beta2 = group["betas"]
-        assert _MOVE is not None and _COUNT is not None
+        assert _MOVE is not None
         with torch.no_grad():
-            _COUNT(steps, 1)
+            for step in steps:  # one by one is faster than together: each is a single number
+                step.add_(_ONE)
             _MOVE(
                 group["params"],
                 gradients,
@@ -75,7 +76,6 @@ class FusedAdam:
         return (
             type(optimizer) is torch.optim.Adam
             and _MOVE is not None
-            and _COUNT is not None
             and len(optimizer.param_groups) == 1
             and all(optimizer.param_groups[0].get(k) == v for k, v in _PLAIN.items())
             and not optimizer.param_groups[0].get("decoupled_weight_decay", False)
