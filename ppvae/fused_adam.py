@@ -52,8 +52,7 @@ class FusedAdam:
         beta1, beta2 = group["betas"]
         assert _MOVE is not None
         with torch.no_grad():
-            for step in steps:  # one by one is faster than together: each is a single number
-                step.add_(_ONE)
+            _count(steps)
             _MOVE(
                 group["params"],
                 gradients,
@@ -84,3 +83,13 @@ class FusedAdam:
             and not optimizer._optimizer_step_pre_hooks
             and not optimizer._optimizer_step_post_hooks
         )
+
+
+def _count(steps: list[Tensor]) -> None:
+    """One step more, in each of the counts, ()."""
+    if any(step.is_cuda for step in steps):
+        torch._foreach_add_(steps, 1)
+        return
+    # On the CPU each is a call by itself either way, and this one makes no tensor of the 1.
+    for step in steps:
+        step.add_(_ONE)
