@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ppvae.capturing import capturing
+
 __all__ = ["FusedAdam"]
 
 _ONE = torch.ones(())
@@ -87,7 +89,7 @@ class FusedAdam:
 
 def _count(steps: list[Tensor]) -> None:
     """One step more, in each of the counts, ()."""
-    if any(step.is_cuda for step in steps):
+    if capturing() or any(step.is_cuda for step in steps):
         torch._foreach_add_(steps, 1)
         return
     # On the CPU each is a call by itself either way, and this one makes no tensor of the 1.
