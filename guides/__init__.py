@@ -3,15 +3,37 @@
 from .affine import AffineGuide
 from .bernoulli import BernoulliGuide
 from .categorical import CategoricalGuide
+from .cvae import CVAEGuide
 from .delta import DeltaGuide
+from .empty import EmptyGuide
 from .gaussian import GaussianGuide
+from .global_full_rank import GlobalFullRankGuide
+from .global_mean_field import GlobalMeanFieldGuide
 from .layered_gaussian import LayeredGaussianGuide
+from .m1_m2 import M1M2Guide
+from .m2 import M2Guide
+from .masked import MaskedGuide
+from .normal_wishart import NormalWishartGuide
+from .per_datum import PerDatumGuide
+from .per_datum_categorical import PerDatumCategoricalGuide
+from .weights_and_codes import WeightsAndCodesGuide
 
 __all__ = [
     "AffineGuide",
     "BernoulliGuide",
+    "CVAEGuide",
     "CategoricalGuide",
     "DeltaGuide",
+    "EmptyGuide",
     "GaussianGuide",
+    "GlobalFullRankGuide",
+    "GlobalMeanFieldGuide",
     "LayeredGaussianGuide",
+    "M1M2Guide",
+    "M2Guide",
+    "MaskedGuide",
+    "NormalWishartGuide",
+    "PerDatumCategoricalGuide",
+    "PerDatumGuide",
+    "WeightsAndCodesGuide",
 ]

@@ -10,6 +10,9 @@ import pyro.distributions as dist
 from pyro.nn import PyroModule
 from torch import Tensor, nn
 
+from ppvae.distributions import diagonal_gaussian
+from ppvae.networks import filled
+
 __all__ = ["GaussianGuide"]
 
 
@@ -20,23 +23,20 @@ class GaussianGuide(PyroModule):
         encoder: from data (B, P) to loc and log scale side by side, (B, 2 D).
 
     Raises:
-        ValueError: the encoder's width is odd.
+        ValueError: the encoder's width is odd, or the mask has another shape than x.
+        TypeError: the mask is not boolean.
     """
 
     def __init__(self, encoder: nn.Module) -> None:
         super().__init__()
         self.encoder = encoder
 
-    def distribution(self, x: Tensor) -> dist.TorchDistribution:
+    def distribution(self, x: Tensor, mask: Tensor | None = None) -> dist.TorchDistribution:
         """q(z|x) of data (B, P), with batch shape (B,) and event shape (D,)."""
-        params = self.encoder(x)
-        if params.shape[-1] % 2:
-            raise ValueError(f"encoder must have even width; got {params.shape[-1]}.")
-        loc, log_scale = params.chunk(2, dim=-1)
-        return dist.Normal(loc, log_scale.exp()).to_event(1)
+        return diagonal_gaussian(self.encoder(filled(x, mask)), "encoder")
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Draw codes z, (..., B, D), for data x, (B, P)."""
-        posterior = self.distribution(x)
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Draw codes z, (..., B, D), for data x, (B, P), read with 0 where a mask hides them."""
+        posterior = self.distribution(x, mask)
         with pyro.plate("data", len(x), dim=-1):
             return pyro.sample("z", posterior)

@@ -8,9 +8,10 @@ Source: Burda, Grosse & Salakhutdinov (2016), arXiv:1509.00519, on guides of sev
 """
 
 import pyro
-import pyro.distributions as dist
 from pyro.nn import PyroModule
 from torch import Tensor, nn
+
+from ppvae.distributions import diagonal_gaussian
 
 __all__ = ["LayeredGaussianGuide"]
 
@@ -34,13 +35,6 @@ class LayeredGaussianGuide(PyroModule):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Draw codes z1, (..., B, D1), and z2, (..., B, D2), for data x, (B, P)."""
         with pyro.plate("data", len(x), dim=-1):
-            z1 = pyro.sample("z1", _gaussian(self.lower(x), "lower"))
-            z2 = pyro.sample("z2", _gaussian(self.upper(z1), "upper"))
+            z1 = pyro.sample("z1", diagonal_gaussian(self.lower(x), "lower"))
+            z2 = pyro.sample("z2", diagonal_gaussian(self.upper(z1), "upper"))
         return z1, z2
-
-
-def _gaussian(params: Tensor, name: str) -> dist.TorchDistribution:
-    if params.shape[-1] % 2:
-        raise ValueError(f"{name} must have even width; got {params.shape[-1]}.")
-    loc, log_scale = params.chunk(2, dim=-1)
-    return dist.Normal(loc, log_scale.exp()).to_event(1)

@@ -19,6 +19,9 @@ import torch
 from pyro.nn import PyroModule
 from torch import Tensor, nn
 
+from ppvae.distributions import masked
+from ppvae.networks import filled
+
 __all__ = ["LinearGaussian"]
 
 
@@ -61,55 +64,56 @@ class LinearGaussian(PyroModule):
         weight = torch.randn(data_dim, latent_dim, generator=generator)
         return cls(weight / latent_dim**0.5)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Score data x, (B, P); return the mean of p(x|z), (..., B, P)."""
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Score data x, (B, P), all or what a mask leaves; return the mean of p(x|z)."""
         self._refuse(x)
         prior = dist.Normal(x.new_zeros(self.weight.shape[1]), 1.0).to_event(1)
         with pyro.plate("data", len(x), dim=-1):
             z = pyro.sample("z", prior)
             loc = z @ self.weight.T + self.bias
-            pyro.sample("x", dist.Normal(loc, self.log_scale.exp()).to_event(1), obs=x)
+            pyro.sample("x", self._likelihood(loc, mask), obs=x)
         return loc
 
-    def log_evidence(self, x: Tensor) -> Tensor:
-        """Exact log p(x) = log N(x; b, W W' + s^2 I) of data (B, P), in nats, (B,)."""
-        variance = (2 * self.log_scale).exp().expand_as(self.bias)
-        marginal = dist.LowRankMultivariateNormal(
-            torch.zeros_like(self.bias), self.weight, variance
-        )
-        return marginal.log_prob(self._centred(x))
+    def log_evidence(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Exact log p(x) of data (B, P), or of what a mask leaves of them, in nats, (B,)."""
+        posterior = self.posterior(x, mask)
+        # Bayes' rule, which holds at every code: log p(x, z) - log p(z|x) at the mean of z.
+        z = posterior.mean
+        likelihood = self._likelihood(z @ self.weight.T + self.bias, mask)
+        log_prior = dist.Normal(torch.zeros_like(z), 1.0).to_event(1).log_prob(z)
+        return likelihood.log_prob(x) + log_prior - posterior.log_prob(z)
 
-    def posterior(self, x: Tensor) -> dist.MultivariateNormal:
-        """Exact p(z|x) of data (B, P), with batch shape (B,) and event shape (D,)."""
-        return dist.MultivariateNormal(self._loc(x), precision_matrix=self._precision())
+    def posterior(self, x: Tensor, mask: Tensor | None = None) -> dist.MultivariateNormal:
+        """Exact p(z|x) of data (B, P), all or what a mask leaves, with event shape (D,)."""
+        return dist.MultivariateNormal(self._loc(x, mask), precision_matrix=self._precision(mask))
 
     def mean_field_posterior(self, x: Tensor) -> dist.TorchDistribution:
         """The diagonal Gaussian nearest to p(z|x) in KL(q || p), with scale_i^2 = 1 / L_ii."""
-        scale = self._precision().diagonal().rsqrt()
-        return dist.Normal(self._loc(x), scale).to_event(1)
+        return dist.Normal(self._loc(x), self._precision().diagonal().rsqrt()).to_event(1)
 
     def mean_field_gap(self) -> Tensor:
         """Its KL to p(z|x), (sum_i log L_ii - log det L) / 2, the same for all x, in nats, ()."""
-        precision = self._precision()
-        return 0.5 * (precision.diagonal().log().sum() - precision.logdet())
+        return 0.5 * (self._precision().diagonal().log().sum() - self._precision().logdet())
 
-    def exact_guide(self, x: Tensor) -> Tensor:
+    def exact_guide(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Guide program q(z|x) = p(z|x): every bound is log p(x); return z, (..., B, D)."""
-        posterior = self.posterior(x)
         with pyro.plate("data", len(x), dim=-1):
-            return pyro.sample("z", posterior)
+            return pyro.sample("z", self.posterior(x, mask))
 
-    def _precision(self) -> Tensor:
+    def _likelihood(self, loc: Tensor, mask: Tensor | None) -> dist.TorchDistribution:
+        return masked(dist.Normal(loc, self.log_scale.exp()).to_event(1), mask)
+
+    def _precision(self, mask: Tensor | None = None) -> Tensor:
         eye = torch.eye(self.weight.shape[1], dtype=self.weight.dtype, device=self.weight.device)
-        return eye + self.weight.T @ self.weight * (-2 * self.log_scale).exp()
+        seen = self.weight if mask is None else self.weight * mask.unsqueeze(-1)
+        return eye + seen.mT @ self.weight * (-2 * self.log_scale).exp()
 
-    def _loc(self, x: Tensor) -> Tensor:
-        signal = self._centred(x) @ self.weight * (-2 * self.log_scale).exp()
-        return torch.linalg.solve(self._precision(), signal.T).T
-
-    def _centred(self, x: Tensor) -> Tensor:
+    def _loc(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         self._refuse(x)
-        return x - self.bias
+        signal = filled(x - self.bias, mask) @ self.weight * (-2 * self.log_scale).exp()
+        if mask is None:
+            return torch.linalg.solve(self._precision(), signal.T).T
+        return torch.linalg.solve(self._precision(mask), signal)
 
     def _refuse(self, x: Tensor) -> None:
         if x.dim() != 2 or x.shape[-1] != len(self.bias):

@@ -3,6 +3,8 @@
     z ~ p(z)                   code, (B, D); the prior
     x | z ~ p(x | f(z))        data, (B, P); the likelihood, its parameters from the decoder f
 
+Where a mask says what is observed of x, only that is scored; see `ppvae.distributions.masked`.
+
 Source: Kingma & Welling (2014), arXiv:1312.6114.
 """
 
@@ -12,6 +14,8 @@ import pyro
 from pyro.distributions import TorchDistribution
 from pyro.nn import PyroModule
 from torch import Tensor, nn
+
+from ppvae.distributions import masked, refuse_misfit, refuse_other_than_rows
 
 __all__ = ["VAE"]
 
@@ -26,7 +30,9 @@ class VAE(PyroModule):
             it learns.
 
     Raises:
-        ValueError: x is not (B, P), or the decoder does not give P-wide data.
+        ValueError: x is not (B, P), the decoder does not give P-wide data, or the mask has another
+            shape than x.
+        TypeError: the mask is not boolean.
     """
 
     def __init__(
@@ -40,20 +46,13 @@ class VAE(PyroModule):
         self.prior = prior
         self.likelihood = likelihood
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Score data x, (B, P); return the parameters of p(x|z), (..., B, P)."""
-        if x.dim() != 2:
-            raise ValueError(
-                f"x must be 2-dimensional, (B, P); got shape {tuple(x.shape)}. "
-                "Flatten images first."
-            )
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Score data x, (B, P), all or what a mask leaves; return the parameters of p(x|z)."""
+        refuse_other_than_rows(x)
         with pyro.plate("data", len(x), dim=-1):
             z = pyro.sample("z", self.prior())
             params: Tensor = self.decoder(z)
             likelihood = self.likelihood(params)
-            # Width 1 would broadcast against x and pass for a correct model.
-            if likelihood.event_shape != x.shape[-1:]:
-                width = likelihood.event_shape[-1] if likelihood.event_shape else 0
-                raise ValueError(f"decoder must be as wide as x, {x.shape[-1]}; got {width}.")
-            pyro.sample("x", likelihood, obs=x)
+            refuse_misfit(likelihood, x)
+            pyro.sample("x", masked(likelihood, mask), obs=x)
         return params

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ppvae.bench import gradients
+    from ppvae.by_class import by_class
     from ppvae.check import Report, check
     from ppvae.codes import encode, reconstruct
     from ppvae.compare import Comparison, compare
+    from ppvae.coordinate_ascent import coordinate_ascent
     from ppvae.diagnose import NotFiniteError
     from ppvae.draws import log_terms
+    from ppvae.em import em
     from ppvae.estimators import (
         CIWAE,
         CUBO,
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
         Renyi,
         ReweightedWakeSleep,
         ScoreClimbing,
+        SemiSupervised,
         TailAdaptive,
         UpperTVO,
         VRMax,
@@ -45,8 +49,12 @@ if TYPE_CHECKING:
     from ppvae.experiment import Experiment
     from ppvae.fit import fit
     from ppvae.generate import generate, sample
+    from ppvae.impute import impute
+    from ppvae.inference_gaps import inference_gaps
     from ppvae.latents import interpolate, latent_map, manifold
     from ppvae.pair import Pair
+    from ppvae.predict import predict
+    from ppvae.refine import Refined, refine
     from ppvae.run import Run
     from ppvae.runs import load_run, resume
     from ppvae.schedules import Schedule
@@ -76,6 +84,7 @@ __all__ = [
     "NotFiniteError",
     "OfWeights",
     "Pair",
+    "Refined",
     "Renyi",
     "Report",
     "ReweightedWakeSleep",
@@ -83,23 +92,31 @@ __all__ = [
     "Schedule",
     "ScoreClimbing",
     "ScoreFunction",
+    "SemiSupervised",
     "StickingTheLanding",
     "TailAdaptive",
     "UpperTVO",
     "VRMax",
+    "by_class",
     "check",
     "compare",
+    "coordinate_ascent",
+    "em",
     "encode",
     "evaluate",
     "fit",
     "generate",
     "gradients",
+    "impute",
+    "inference_gaps",
     "interpolate",
     "latent_map",
     "load_run",
     "log_terms",
     "manifold",
+    "predict",
     "reconstruct",
+    "refine",
     "resume",
     "sample",
     "to_arviz",
@@ -109,16 +126,19 @@ __all__ = [
 # import, and the command line has something to say before.
 _HOMES = {
     "bench": "gradients",
+    "by_class": "by_class",
     "check": "Report check",
     "codes": "encode reconstruct",
     "compare": "Comparison compare",
+    "coordinate_ascent": "coordinate_ascent",
     "diagnose": "NotFiniteError",
     "draws": "log_terms",
+    "em": "em",
     "estimators": " ".join(
         (
             "CIWAE CUBO ELBO IWAE MIWAE PIWAE TVO UpperTVO VRMax Renyi TailAdaptive",
             "BetaELBO CapacityELBO ConstrainedELBO FreeBitsELBO ReweightedWakeSleep",
-            "ScoreClimbing Estimator OfWeights",
+            "ScoreClimbing SemiSupervised Estimator OfWeights",
         )
     ),
     "estimators.gradients": "DoublyReparameterized ScoreFunction StickingTheLanding VIMCO",
@@ -126,8 +146,12 @@ _HOMES = {
     "experiment": "Experiment",
     "fit": "fit",
     "generate": "generate sample",
+    "impute": "impute",
+    "inference_gaps": "inference_gaps",
     "latents": "interpolate latent_map manifold",
     "pair": "Pair",
+    "predict": "predict",
+    "refine": "Refined refine",
     "run": "Run",
     "runs": "load_run resume",
     "schedules": "Schedule",

@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-__all__ = ["arviz_version", "as_container", "smoothed_shape"]
+__all__ = ["arviz_version", "as_container", "convergence", "smoothed_shape"]
 
 
 def as_container(groups: Mapping[str, xr.Dataset], attrs: Mapping[str, str | int | float]) -> Any:
@@ -50,6 +50,26 @@ def smoothed_shape(log_weight: NDArray[np.float64]) -> NDArray[np.float64]:
 
         # ArviZ 1.x takes log-likelihoods, whose weights for leaving a datum out are 1 / p(x|z).
         return np.asarray(array_stats.psislw(-log_weight)[1])
+
+
+def convergence(draws: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Whether chains of draws agree, and how many independent draws they are worth.
+
+    Args:
+        draws: of each of D quantities, (chains, draws, D).
+
+    Returns:
+        Split r-hat, 1 where chains agree, and effective sample size (bulk), (D,) each.
+    """
+    arviz = _arviz()
+    if _has_inference_data(arviz):
+        ask = arviz.rhat, arviz.ess
+    else:
+        from arviz_stats.base import array_stats
+
+        ask = array_stats.rhat, array_stats.ess
+    rhat, ess = ([float(of(draws[..., i])) for i in range(draws.shape[-1])] for of in ask)
+    return np.array(rhat), np.array(ess)
 
 
 def arviz_version() -> str:

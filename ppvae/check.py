@@ -25,6 +25,9 @@ __all__ = ["Report", "check", "enumerated_dims", "site_problems"]
 
 Site = Mapping[str, Any]
 
+_WRAPPERS = ("Independent", "ExpandedDistribution")
+_MASKS = ("MaskedDistribution", "Masked")
+
 
 @dataclass
 class Report:
@@ -89,6 +92,7 @@ def check(model: Program, guide: Program, batch: Any) -> Report:
                 report.sites.append(_described(role, name, site))
                 report.problems += site_problems(role, name, site, enumerated_dims(traces))
         report.remarks += _one_sided_scales(model_trace, guide_trace)
+        report.remarks += _unheeded_mask(pair, arguments)
         report.support = _support(model_trace, arguments)
         if not report.problems:
             _look_at_terms(report, pair, arguments, traces)
@@ -145,7 +149,7 @@ def _described(role: str, name: str, site: Site) -> str:
 
 
 def _name(fn: Any) -> str:
-    while hasattr(fn, "base_dist") and type(fn).__name__ in ("Independent", "ExpandedDistribution"):
+    while hasattr(fn, "base_dist") and type(fn).__name__ in (*_WRAPPERS, *_MASKS):
         fn = fn.base_dist
     return type(fn).__name__
 
@@ -193,16 +197,19 @@ def _plates(site: Site) -> list[tuple[str, int]]:
 
 def _outside_support(role: str, name: str, site: Site) -> list[str]:
     fn, value = site["fn"], site["value"]
-    while type(fn).__name__ in ("Independent", "ExpandedDistribution"):
+    while type(fn).__name__ in _WRAPPERS:
         fn = fn.base_dist
-    observed = ~torch.isnan(value) if value.is_floating_point() else torch.ones_like(value).bool()
-    if not bool(observed.all()):
-        return [f"data at site '{name}' must be numbers; got {int((~observed).sum())} NaN."]
+    mask = getattr(fn, "_mask", None)
+    nan = torch.isnan(value)
+    if isinstance(mask, Tensor):
+        # Over values, or over rows.
+        nan = nan & mask.reshape(*mask.shape, *(1,) * (value.dim() - mask.dim()))
+    if bool(nan.any()):
+        return [f"data at site '{name}' must be numbers; got {int(nan.sum())} NaN."]
     try:
         inside = fn.support.check(value)
     except NotImplementedError:
         return []
-    mask = getattr(fn, "_mask", None)
     if isinstance(mask, Tensor):
         inside = inside | ~mask
     if bool(inside.all()):
@@ -220,6 +227,14 @@ def _one_sided_scales(model: Trace, guide: Trace) -> list[str]:
         for name, site in _samples(model)
         if name in in_guide and float(site["scale"]) != float(in_guide[name]["scale"])
     ]
+
+
+def _unheeded_mask(pair: Pair, batch: Batch) -> list[str]:
+    _, fields = batch
+    asked = pair.scope.asked["model"]
+    if "mask" not in fields or asked is None or "mask" in asked:
+        return []
+    return ["the model does not ask for the mask, so that it scores what is not observed as data"]
 
 
 def _in_words(error: Exception) -> str:

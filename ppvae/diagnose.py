@@ -63,9 +63,26 @@ def _first(trace: Trace, role: str) -> str | None:
             "log-density": site["fn"].log_prob(site["value"], *site["args"], **site["kwargs"]),
         }
         for part, tensor in {**_parameters(site["fn"]), **parts}.items():
-            if not bool(torch.isfinite(tensor).all()):
+            fine = torch.isfinite(tensor)
+            if part == "value" and site["is_observed"]:
+                fine = fine | _hidden(site["fn"], tensor)
+            if part == "log-density" and "_enumerate_dim" in (site["infer"] or {}):
+                # A label that is ruled out, as all but the known one of a row are, is in no sum.
+                fine = fine | tensor.isneginf()
+            if not bool(fine.all()):
                 return f"site '{name}' of the {role} has {part} {_what(tensor)}"
     return None
+
+
+def _hidden(fn: object, value: Tensor) -> Tensor:
+    """Where a distribution, which may mask rows or single values, does not look."""
+    hidden = torch.zeros_like(value, dtype=torch.bool)
+    while hasattr(fn, "base_dist"):
+        mask = getattr(fn, "_mask", None)
+        if isinstance(mask, Tensor):
+            hidden = hidden | ~mask.reshape(*mask.shape, *(1,) * (value.dim() - mask.dim()))
+        fn = fn.base_dist
+    return hidden
 
 
 def _parameters(fn: object) -> dict[str, Tensor]:

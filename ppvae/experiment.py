@@ -41,6 +41,8 @@ class Experiment:
         lr: learning rate of Adam.
         batch_size: rows in a step.
         clip_norm: the largest norm that the gradient of a step may have; None for no limit.
+        labelled_per_batch: how many rows of a step have a label: drawn with replacement, classes in
+            turn, beside rows without one; None takes all rows alike.
         log_evidence: the exact log p(x) under the model, from x (B, P) to (B,) nats, if known.
         elbo: the exact E_q[log p(x, z) - log q(z|x)], likewise, differentiable in the parameters
             of the pair.
@@ -59,6 +61,7 @@ class Experiment:
     log_evidence: Callable[[Tensor], Tensor] | None = None
     elbo: Callable[[Tensor], Tensor] | None = None
     cross_entropy: Callable[[Tensor], Tensor] | None = None
+    labelled_per_batch: int | None = None
     recipe: Recipe | None = None
 
 

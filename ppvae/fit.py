@@ -30,7 +30,6 @@ from ppvae.prepare import (
     chosen_experiment,
     first_rows,
     on_threads,
-    refuse_outside,
     resolve_device,
     resumed_settings,
     settings_of,
@@ -40,6 +39,7 @@ from ppvae.progress import EpochProgress
 from ppvae.run import SETTINGS, Run, history_dataset
 from ppvae.scope import Program
 from ppvae.settings import Settings
+from ppvae.suits import refuse_labels, refuse_outside
 from ppvae.svi import SVI
 from ppvae.training import Training, Watch
 
@@ -129,6 +129,7 @@ def fit(
 def _run(chosen: Experiment, data: Data, plan: Plan, progress: bool) -> Run:
     pair = Pair(chosen.model, chosen.guide)
     pair.to(plan.device)
+    pair.train(True)
     dtype = next((leaf.dtype for leaf in pair.leaves.values()), torch.get_default_dtype())
     rows = data.to(plan.device, dtype)
     chosen = with_own_estimator(chosen, pair, plan.device)
@@ -145,11 +146,13 @@ def _run(chosen: Experiment, data: Data, plan: Plan, progress: bool) -> Run:
             seed=plan.seed,
             patience=plan.patience,
             full_size=report.full_size,
+            labelled=chosen.labelled_per_batch,
             watch=plan.watch,
             watch_every=plan.watch_every,
         )
         if isinstance(chosen.estimator, Estimator):
             chosen.estimator.begin(training.steps)
+        refuse_labels(chosen.estimator, pair, rows, chosen.batch_size)
         make_room(chosen.estimator, pair, rows, chosen.batch_size)
         refuse_untreatable(chosen.estimator, pair, rows, chosen.batch_size)
         _train(training, settings, plan.home, plan.resume, chosen, progress)

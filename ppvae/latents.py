@@ -14,7 +14,7 @@ from ppvae.generate import rows_like
 from ppvae.pair import Batch, Pair, as_batch
 from ppvae.passes import as_pair, at_rest, held_on, select_rows, size_of
 
-__all__ = ["interpolate", "latent_map", "manifold"]
+__all__ = ["interpolate", "latent_map", "manifold", "unflattened"]
 
 
 def interpolate(
@@ -56,7 +56,7 @@ def interpolate(
             line[name] = _line(code.value, finish[name].value, steps)
     with at_rest(pair, seed) as device:
         means = decoded(pair, select_rows(start, index, device), line)
-    found = _unflattened(means, row=num_rows, step=num_steps)
+    found = unflattened(means, row=num_rows, step=num_steps)
     return found.assign_coords(step=steps.numpy()).assign_attrs(seed=seed)
 
 
@@ -142,7 +142,7 @@ def manifold(
         held = {**held_on(device, given), name: grid}
         index = torch.arange(size * size) % size_of(like)
         means = decoded(pair, select_rows(like, index, device), held)
-    found = _unflattened(means, second=size, first=size)
+    found = unflattened(means, second=size, first=size)
     values = quantiles.cpu().numpy()
     return found.assign_coords(second=values, first=values).assign_attrs(seed=seed, site=name)
 
@@ -192,7 +192,7 @@ def _line(start: Tensor, end: Tensor, steps: Tensor) -> Tensor:
     return torch.lerp(start.unsqueeze(1), end.unsqueeze(1), weights).flatten(0, 1)
 
 
-def _unflattened(arrays: Mapping[str, xarray.DataArray], **sizes: int) -> xarray.Dataset:
+def unflattened(arrays: Mapping[str, xarray.DataArray], **sizes: int) -> xarray.Dataset:
     """Arrays (row, ...) with the rows set out along several dimensions."""
     return xarray.Dataset(
         {

@@ -24,12 +24,14 @@ from ppvae.estimators import (
     Renyi,
     ReweightedWakeSleep,
     ScoreClimbing,
+    SemiSupervised,
     TailAdaptive,
     UpperTVO,
     VRMax,
 )
 from ppvae.estimators.gradients import (
     VIMCO,
+    ControlVariates,
     DoublyReparameterized,
     LeaveOneOut,
     MovingAverage,
@@ -58,6 +60,11 @@ def _warm_up(fraction: float) -> BetaELBO:
 
 def _raised(gamma: float, capacity: float) -> CapacityELBO:
     return CapacityELBO(gamma, Schedule(0.0, capacity, fraction=_RAISED))
+
+
+def _of_labels(alpha: float, beta: float, num_particles: int) -> SemiSupervised:
+    of = ELBO() if num_particles == 1 else IWAE(num_particles, expected=True)
+    return SemiSupervised(alpha, beta, of=of)
 
 
 def _vectorized(constructor: Callable[..., pyro.infer.ELBO], num_particles: int) -> Any:
@@ -184,6 +191,16 @@ KINDS: dict[str, Kind] = {
         (_number("KL", 10.0, "kl"),),
         lambda kl: ConstrainedELBO(kl=kl),
     ),
+    "m2": Kind(
+        SemiSupervised,
+        "the ELBO of rows with a label and BETA times that of the others, ALPHA times log q(y|x)",
+        (
+            _number("ALPHA", 1.0, "alpha"),
+            _number("BETA", 1.0, "beta"),
+            Setting("K", int, 1, "of.num_particles"),
+        ),
+        _of_labels,
+    ),
     **{
         name: _pyros(name)
         for name in ("Trace_ELBO", "TraceMeanField_ELBO", "TraceGraph_ELBO", "TraceEnum_ELBO")
@@ -202,6 +219,9 @@ GRADIENTS: dict[str, Part] = {
     "score-mean": Part(lambda: ScoreFunction(MovingAverage()), "the same, a moving average less"),
     "score-all": Part(
         lambda: ScoreFunction(reparameterize=False), "score function for every site that is drawn"
+    ),
+    "score-cv": Part(
+        ControlVariates, "score function of VI over parameters, a control variate for each of them"
     ),
 }
 

@@ -150,9 +150,16 @@ class Pair:
         }
 
     def train(self, mode: bool = True) -> None:
-        """Switch dropout and batch norm of all networks of the pair to training, or off."""
+        """Switch dropout and batch norm of all networks of the pair to training, or off.
+
+        They stay off in a network of which nothing is trained.
+        """
         for module in self.modules.values():
             module.train(mode)
+            for part in module.modules():
+                moved = [parameter.requires_grad for parameter in part.parameters()]
+                if moved and not any(moved):
+                    part.train(False)
 
     def to(self, device: torch.device | str) -> None:
         """Move all networks and named params of the pair to a device, each in its place."""

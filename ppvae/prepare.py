@@ -14,10 +14,9 @@ import pyro
 import torch
 from pyro.optim.lr_scheduler import PyroLRScheduler
 from torch import Tensor, nn
-from torch.distributions.constraints import Constraint
 
 from ppvae.capture import Shared
-from ppvae.data import Data, from_arrays
+from ppvae.data import Batching, Data, from_arrays
 from ppvae.experiment import Experiment
 from ppvae.keeper import refuse_folder
 from ppvae.named import name_of
@@ -35,7 +34,6 @@ __all__ = [
     "first_rows",
     "on_threads",
     "refuse_mode",
-    "refuse_outside",
     "resolve_device",
     "resumed_settings",
     "settings_of",
@@ -142,7 +140,8 @@ class Plan:
 
     def total_steps(self, chosen: Experiment, data: Data) -> int:
         """How many steps there are in all."""
-        return self.steps or chosen.epochs * -(-data.num_train // chosen.batch_size)
+        batching = Batching(data.train, chosen.batch_size, chosen.labelled_per_batch)
+        return self.steps or chosen.epochs * batching.steps
 
 
 def refuse_mode(compile: str) -> None:
@@ -165,29 +164,6 @@ def first_rows(data: Data, batch_size: int) -> dict[str, Tensor]:
     """The first rows of the first epoch, as many as a batch has."""
     fields = data.epoch(0, 0)
     return {name: values[:batch_size] for name, values in fields.items()}
-
-
-def refuse_outside(data: Data, support: Constraint) -> None:
-    """Refuse rows that the model gives no density, in whichever batch they would come.
-
-    Raises:
-        ValueError: such a row, with its split and its number there.
-    """
-    for split, fields in data.splits.items():
-        if "mask" in fields:
-            continue
-        try:
-            inside = support.check(fields["x"])
-        except (NotImplementedError, RuntimeError):
-            # The support moves with the parameters of each row.
-            continue
-        inside = inside.reshape(len(inside), -1).all(1)
-        if not bool(inside.all()):
-            row = int((~inside).nonzero()[0])
-            raise ValueError(
-                f"x must lie in the support of the model's likelihood; got {split} row {row}, "
-                f"from {fields['x'][row].min():g} to {fields['x'][row].max():g}."
-            )
 
 
 def settings_of(chosen: Experiment, data: Data, plan: Plan) -> Settings:
@@ -217,6 +193,7 @@ def settings_of(chosen: Experiment, data: Data, plan: Plan) -> Settings:
             "torch": torch.__version__,
             "pyro": pyro.__version__,
         },
+        labelled_per_batch=chosen.labelled_per_batch,
     )
 
 

@@ -68,6 +68,10 @@ class Scope:
         named = len(pyro.get_param_store() if self.active else self._store["params"])
         return named + sum(map(len, self.registered.values()))
 
+    def share(self, other: Scope) -> None:
+        """Take the named params of another pair as one's own: each sees what the other changes."""
+        self._store = other._store
+
     @contextlib.contextmanager
     def entered(self) -> Iterator[None]:
         """Run the pair inside this.

@@ -46,6 +46,7 @@ class Settings:
         threads: of torch on the CPU; another number may round differently.
         compile: how steps are computed; compiled ones round differently.
         versions: of Python and the libraries that the run began with.
+        labelled_per_batch: how many of the rows in a step have a label; None where all are alike.
     """
 
     experiment: str | None
@@ -67,6 +68,7 @@ class Settings:
     threads: int
     compile: str
     versions: Mapping[str, str] = field(default_factory=dict)
+    labelled_per_batch: int | None = None
 
     @property
     def source(self) -> Source:

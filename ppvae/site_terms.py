@@ -98,6 +98,16 @@ class SiteTerms:
         """Log q by site of the guide outside of the data plate, (K,) nats."""
         return self._stacked("global_posterior", -1)
 
+    @cached_property
+    def log_label(self) -> dict[str, Tensor]:
+        """Log q(y|x) of the labels that rows have, 0 where they have none, by site, (K, B) nats."""
+        return self._stacked("log_label")
+
+    @cached_property
+    def labelled(self) -> dict[str, Tensor]:
+        """Whether a row has a label, by site of the guide that labels are known of, (K, B)."""
+        return self._stacked("labelled")
+
     def plates(self, name: str) -> set[str]:
         """The plates around a site of the guide, that of the particles left out."""
         frames = self._guide_site(name)["cond_indep_stack"]

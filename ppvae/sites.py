@@ -81,6 +81,8 @@ class Sites:
 
     ``enumerated`` maps the sites summed out exactly to their dimension; ``scored`` names those that
     are neither enumerated nor reparameterized; ``rescaled`` those under a ``poutine.scale``.
+    ``log_label`` and ``labelled`` are of sites of the guide that are known in some rows: log q of
+    the label, 0 where there is none, and whether there is one.
     """
 
     layout: Layout
@@ -90,6 +92,8 @@ class Sites:
     global_prior: dict[str, Tensor] = field(default_factory=dict)
     global_posterior: dict[str, Tensor] = field(default_factory=dict)
     auxiliary: dict[str, Tensor] = field(default_factory=dict)
+    log_label: dict[str, Tensor] = field(default_factory=dict)
+    labelled: dict[str, Tensor] = field(default_factory=dict)
     values: dict[str, Tensor] = field(default_factory=dict)
     enumerated: dict[str, int] = field(default_factory=dict)
     scored: list[str] = field(default_factory=list)
@@ -154,8 +158,18 @@ def _add(sites: Sites, name: str, site: Site, local: dict[str, Tensor], role: st
         sites.enumerated[name] = dim
     if role == "guide":
         sites.values[name] = layout.with_particles(site, site["value"])
+        _add_labels(sites, name, site)
         if dim is None and not getattr(site["fn"], "has_rsample", False):
             sites.scored.append(name)
+
+
+def _add_labels(sites: Sites, name: str, site: Site) -> None:
+    """Note which rows have a label, where a distribution knows: :class:`PartlyObserved`."""
+    log_label = getattr(site["fn"], "log_label", None)
+    if log_label is not None:
+        labelled = site["fn"].observed.to(log_label.dtype)
+        sites.log_label[name] = sites.layout.reduced(site, log_label)
+        sites.labelled[name] = sites.layout.reduced(site, labelled) > 0
 
 
 def _refuse_nested(layout: Layout, name: str, site: Site) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterable
 from functools import cached_property
 
@@ -91,10 +92,13 @@ class LogTerms(SiteTerms):
 
     @property
     def marginal(self) -> Tensor:
-        """Log sum_y p(x, y, z) / q(z|x, y), (K, B) nats: enumerated labels inside the weight."""
+        """Log sum_y p(x, y, z) / q(z|x, y), (K, B) nats: enumerated labels inside the weight.
+
+        Of a row that has a label, the sum is that label alone.
+        """
         # Left out rather than added back: where q(y|x) = 0 that would be -inf + inf.
         drawn = [t for name, t in self.posterior.items() if name not in self.enumerated]
-        return _logsumexp(self.log_joint - self._total(drawn), self._guide_dims)
+        return _logsumexp(self._known(self.log_joint - self._total(drawn)), self._guide_dims)
 
     def expected(self, terms: Tensor) -> Tensor:
         """sum_y q(y|x) f(y) for f of shape (C, ..., K, B): enumerated labels summed, (K, B)."""
@@ -114,6 +118,14 @@ class LogTerms(SiteTerms):
         for name in self.enumerated:
             if name in self.posterior:
                 terms = torch.where(self.posterior[name].isneginf(), 0.0, terms)
+        return terms
+
+    def _known(self, terms: Tensor) -> Tensor:
+        """f(y) of shape (C, ..., K, B) with minus infinity at labels other than the one known."""
+        for name, labelled in self.labelled.items():
+            if name in self.enumerated:
+                other = labelled & self.posterior[name].isneginf()
+                terms = torch.where(other, -math.inf, terms)
         return terms
 
     @property

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ppvae.checkpoint import Checkpoint, columns, optimizer_state, restore_optimizer
-from ppvae.data import Data, Fields, batches
+from ppvae.data import Batching, Data, Fields
 from ppvae.diagnose import NotFiniteError
 from ppvae.generators import generator_states, generators_put_back, restore_generators
 from ppvae.pair import Pair
@@ -48,6 +48,7 @@ class Training:
         patience: epochs without a better validation bound before it stops; None never does.
         full_size: the size of a subsampled data plate, over which the loss is scaled; None where
             the loss is a sum over the rows of the batch.
+        labelled: rows with a label in a step, as in :class:`ppvae.data.Batching`.
         watch: called at the end of epochs, its figures join the history.
         watch_every: in how many epochs.
     """
@@ -62,19 +63,20 @@ class Training:
         seed: int,
         patience: int | None = None,
         full_size: int | None = None,
+        labelled: int | None = None,
         watch: Watch | None = None,
         watch_every: int = 1,
     ) -> None:
         self.svi = svi
         self.data = data
-        self.batch_size = batch_size
         self.steps = self.length = steps
         self.seed = seed
         self.patience = patience
         self.full_size = full_size
         self.watch = watch
         self.watch_every = watch_every
-        self.steps_per_epoch = math.ceil(data.num_train / batch_size)
+        self.batching = Batching(data.train, batch_size, labelled)
+        self.steps_per_epoch = self.batching.steps
         self.step = 0
         self.seconds = 0.0
         self.history: list[dict[str, float]] = []
@@ -83,7 +85,7 @@ class Training:
         self._best_whole = self.best
         self._loss_sum = torch.zeros((), dtype=torch.float64, device=data.train["x"].device)
         self._compiled_from = 0
-        svi.begin(steps, min(batch_size, data.num_train))
+        svi.begin(steps, self.batching.rows_after(1))
         pyro.set_rng_seed(seed)
 
     @property
@@ -139,17 +141,16 @@ class Training:
         if not math.isfinite(total):
             raise NotFiniteError(f"the loss is {total} in epoch {epoch + 1}")
         taken = self.step - epoch * self.steps_per_epoch
-        rows = min(taken * self.batch_size, self.data.num_train)
         if self.step % self.steps_per_epoch == 0:
             # Before the state is taken down, at the end of the epoch.
             self._loss_sum.zero_()
-        yield self._record(-total / rows)
+        yield self._record(-total / self.batching.rows_after(taken))
 
     def batches_left(self) -> Iterator[Fields]:
         """The batches of this epoch that no step was taken on yet."""
         epoch, position = divmod(self.step, self.steps_per_epoch)
         fields = self.data.epoch(epoch, self.seed)
-        each = batches(fields, self.batch_size, seed=self.seed, epoch=epoch)
+        each = self.batching.epoch(fields, seed=self.seed, epoch=epoch)
         return itertools.islice(each, position, None)
 
     def count(self, loss: Any) -> None:
@@ -159,10 +160,9 @@ class Training:
             NotFiniteError: the loss is NaN or infinite.
         """
         total = sum(loss) if isinstance(loss, tuple) else loss
+        position = self.step % self.steps_per_epoch
         self.step += 1
-        rows = self.batch_size
-        if self.step % self.steps_per_epoch == 0:
-            rows = self.data.num_train - (self.steps_per_epoch - 1) * self.batch_size
+        rows = self.batching.rows_after(position + 1) - self.batching.rows_after(position)
         self._loss_sum += total * (rows / self.full_size) if self.full_size else total
         # Reading the loss costs nothing on a CPU; a GPU is asked once an epoch.
         if not self._loss_sum.is_cuda and not math.isfinite(float(total)):
@@ -236,7 +236,7 @@ class Training:
         self.length = checkpoint.values["length"]
         self._compiled_from = checkpoint.values["compiled_from"]
         # With the length that the run began with: compiled code never takes over at another step.
-        self.svi.begin(self.length, min(self.batch_size, self.data.num_train), self.step)
+        self.svi.begin(self.length, self.batching.rows_after(1), self.step)
         self.seconds = checkpoint.values["seconds"]
         self.best = self._best_whole = _kept_best(checkpoint, "best")
         if checkpoint.values["best_whole"] != checkpoint.values["best"]:

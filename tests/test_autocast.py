@@ -4,7 +4,7 @@ import pyro
 import pyro.distributions as dist
 import pytest
 import torch
-from pairs import PAIRS, rows_for
+from pairs import PAIRS, fields_for, rows_for
 from programs import ENUMERATED, rows, standard_normal
 from torch import nn
 
@@ -12,7 +12,7 @@ from ppvae import ELBO, IWAE, VIMCO, DoublyReparameterized, StickingTheLanding, 
 from ppvae.distributions import BernoulliLikelihood, StandardNormal
 from ppvae.guides import GaussianGuide
 from ppvae.models import VAE
-from ppvae.networks import MLP, ConvDecoder, ConvEncoder
+from ppvae.networks import MLP, ConvDecoder, ConvEncoder, PartialConvEncoder
 
 NETWORKS = {
     "mlp": (lambda: MLP(6, [5], 3), [(4, 6)]),
@@ -20,8 +20,9 @@ NETWORKS = {
     "conv-encoder": (lambda: ConvEncoder((1, 8, 8), 3, channels=2), [(4, 64)]),
     "conv-decoder": (lambda: ConvDecoder(6, (1, 8, 8), channels=8), [(4, 6)]),
 }
-# In the others a model or guide multiplies matrices itself.
-WITH_NETWORKS = {n: b for n, b in PAIRS.items() if not n.startswith(("linear", "gaussian-toy"))}
+# In the others a model or guide multiplies matrices itself, or there is no network.
+THEMSELVES = ("linear", "gaussian-toy", "bayesian", "gaussian-mixture-s", "gaussian-mixture-p")
+WITH_NETWORKS = {n: b for n, b in PAIRS.items() if not n.startswith(THEMSELVES)}
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +42,7 @@ def terms_under(autocast, pair, x, num_particles=7):
 
 
 def networks_of(pair):
-    kinds = MLP | ConvEncoder | ConvDecoder
+    kinds = MLP | ConvEncoder | ConvDecoder | PartialConvEncoder
     return [module for part in pair for module in part.modules() if isinstance(module, kinds)]
 
 
@@ -69,7 +70,7 @@ def test_a_network_with_parameters_in_bfloat16_answers_in_bfloat16():
 @pytest.mark.parametrize("build", PAIRS.values(), ids=PAIRS)
 def test_every_term_is_float32(build):
     pair = build()
-    terms = terms_under(True, pair, rows_for(pair))
+    terms = terms_under(True, pair, fields_for(pair, rows_for(pair)))
     kinds = (terms.likelihood, terms.prior, terms.posterior)
     assert {term.dtype for kind in kinds for term in kind.values()} == {torch.float32}
     assert terms.log_weight.dtype == torch.float32
@@ -78,7 +79,7 @@ def test_every_term_is_float32(build):
 @pytest.mark.parametrize("build", WITH_NETWORKS.values(), ids=WITH_NETWORKS)
 def test_autocast_around_all_is_autocast_in_the_networks_alone(build):
     pair = build()
-    x = rows_for(pair)
+    x = fields_for(pair, rows_for(pair))
     around, without = (terms_under(on, pair, x).log_weight for on in (True, False))
     for network in networks_of(pair):
         network.forward = bfloat16()(network.forward)
@@ -155,7 +156,7 @@ def test_gradients_are_finite_and_float32(build):
     pair, estimator = build(), IWAE(5, gradient=VIMCO())
     parameters = [p for part in pair if isinstance(part, nn.Module) for p in part.parameters()]
     with bfloat16():
-        loss = estimator.differentiable_loss(*pair, rows_for(pair))
+        loss = estimator.differentiable_loss(*pair, **fields_for(pair, rows_for(pair)))
     assert loss.dtype == torch.float32
     gradients = torch.autograd.grad(loss, [*dict.fromkeys(parameters)], allow_unused=True)
     reached = [gradient for gradient in gradients if gradient is not None]

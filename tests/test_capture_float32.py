@@ -6,7 +6,7 @@ import pyro.infer
 import pytest
 import torch
 from captured import assert_equal_trainings
-from pairs import PAIRS, rows_for
+from pairs import PAIRS, fields_for, rows_for
 
 from ppvae.named import estimator_named
 
@@ -17,13 +17,14 @@ def in_float32(fixed_start):
 
 
 def batches(pair):
-    x = rows_for(PAIRS[pair]())
-    return [{"x": x, "index": torch.arange(len(x))}]
+    made = PAIRS[pair]()
+    return [fields_for(made, rows_for(made))]
 
 
 @pytest.mark.parametrize("pair", PAIRS)
 def test_every_pair(pair):
-    name = "rws:5" if "clusters" in pair or pair == "bits" else "iwae:5"
+    drawn = any(word in pair for word in ("clusters", "bits", "drawn"))
+    name = "rws:5" if drawn else "iwae:5"
     svi = assert_equal_trainings(PAIRS[pair], lambda: estimator_named(name), batches(pair))
     assert svi.how == "replay"
 

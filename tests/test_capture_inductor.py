@@ -3,7 +3,7 @@
 import pytest
 import torch
 from captured import adam, assert_equal_trainings, trained
-from pairs import PAIRS, rows_for
+from pairs import PAIRS, fields_for, rows_for
 from programs import binary_rows, binary_vae
 
 import ppvae
@@ -16,8 +16,9 @@ ROUNDING = {torch.float64: 1e-12, torch.float32: 1e-5}
 
 def batches(make, sizes=(8, 8)):
     torch.manual_seed(0)
-    x = rows_for(make())
-    return [{"x": x[:size], "index": torch.arange(size)} for size in sizes]
+    pair = make()
+    x = rows_for(pair)
+    return [fields_for(pair, x[:size]) for size in sizes]
 
 
 @pytest.mark.parametrize(

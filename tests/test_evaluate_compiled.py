@@ -7,7 +7,7 @@ import pyro
 import pyro.distributions as dist
 import pytest
 import torch
-from pairs import PAIRS, rows_for
+from pairs import PAIRS, fields_for, globals_of, rows_for
 from programs import ENUMERATED, binary_rows, binary_vae, labelled_pair, linear_pair, rows
 from refused import refusal
 
@@ -54,10 +54,10 @@ def assert_replayed(pair, x, ways, **settings):
 
 # 8 rows: by threes, twos of them at last; one by one, with 4, 4 and 2 draws.
 @pytest.mark.parametrize("chunk", [30, 4])
-@pytest.mark.parametrize("name", PAIRS)
+@pytest.mark.parametrize("name", [n for n, make in PAIRS.items() if not globals_of(make())])
 def test_replayed_pieces_ragged_ones_too_are_those_of_python_bit_for_bit(name, chunk, ways):
     pair = PAIRS[name]()
-    assert_replayed(pair, rows_for(pair), ways, num_particles=10, chunk=chunk)
+    assert_replayed(pair, fields_for(pair, rows_for(pair)), ways, num_particles=10, chunk=chunk)
     assert len(ways) == (3 if chunk == 30 else 8 * 3)
 
 

@@ -12,6 +12,7 @@ from torch import nn
 from ppvae import ELBO, IWAE, log_terms
 from ppvae.estimators import (
     VIMCO,
+    ControlVariates,
     DoublyReparameterized,
     LeaveOneOut,
     MovingAverage,
@@ -108,8 +109,29 @@ REFUSED = {
         "VIMCO must have auxiliary sites that do not depend on a scored one; got 'a'.",
     ),
     "outside": (
-        lambda: refusing(ELBO(gradient=score), model_outside, scored_outside, X),
-        "ScoreFunction must score latent sites in the data plate; got 's', which is not one",
+        lambda: refusing(IWAE(2, gradient=VIMCO()), model_outside, scored_outside, X),
+        "VIMCO must score latent sites in the data plate; got 's', which is not one",
+    ),
+    "outside-network": (
+        lambda: refusing(
+            ELBO(gradient=ScoreFunction(NeuralBaseline(nn.Identity()))),
+            model_outside,
+            scored_outside,
+            X,
+        ),
+        "NeuralBaseline must serve a site in the data plate, .* got one signal for all rows.",
+    ),
+    "control-one": (
+        lambda: ELBO(gradient=ControlVariates()),
+        "num_particles must be at least 2 for ControlVariates; got 1.",
+    ),
+    "control-iwae": (
+        lambda: IWAE(2, gradient=ControlVariates()),
+        "ControlVariates must have a signal per draw, as the ELBO has; got IWAE.",
+    ),
+    "control-codes": (
+        of_bits(ELBO(2, gradient=ControlVariates())),
+        "ControlVariates must have all drawn sites outside of the data plate; got 'b' in it",
     ),
     "stl-discrete": (of_bits(ELBO(gradient=stl)), "ELBO needs reparameterized or enumerated sites"),
     "dreg-discrete": (of_bits(IWAE(2, gradient=dreg)), "or a gradient that scores the others"),

@@ -23,7 +23,7 @@ LAYERS = (
         *("tracing", "sites", "closed_form", "rerun", "site_terms", "terms", "draws"),
         *("dependencies", "exact", "given", "ancestral", "dreams"),
     ),
-    ("schedules", "estimators"),
+    ("schedules", "estimators", "monotone", "em", "coordinate_ascent"),
     ("capture", "diagnose", "fused_adam", "objective", "optimizer", "svi", "whole_step"),
     (
         *("check_gradients", "check_particles", "check"),
@@ -31,11 +31,11 @@ LAYERS = (
     ),
     (
         *("settings", "state", "training", "atomic", "netcdf", "checkpoint", "explain"),
-        *("keeper", "progress", "run", "prepare", "fitting", "fit", "runs"),
+        *("keeper", "progress", "run", "prepare", "suits", "fitting", "fit", "runs"),
     ),
-    ("means", "passes", "generate", "codes", "latents", "plot"),
+    ("means", "passes", "generate", "codes", "impute", "latents", "by_class", "predict", "plot"),
     (
-        *("arviz_bridge", "arviz_draws", "to_arviz", "evaluate"),
+        *("arviz_bridge", "arviz_draws", "to_arviz", "evaluate", "refine", "inference_gaps"),
         *("intervals", "verdict", "report", "compare", "bench", "testing"),
     ),
     ("__init__",),

@@ -37,6 +37,8 @@ MADE = {
     "capacity:50:8": estimators.CapacityELBO(50, Schedule(0.0, 8.0, fraction=0.5)),
     "free-bits:0.2": estimators.FreeBitsELBO(0.2),
     "constrained:3": estimators.ConstrainedELBO(kl=3.0),
+    "m2:10:1:1": estimators.SemiSupervised(10),
+    "m2:0.1:0.5:3": estimators.SemiSupervised(0.1, 0.5, of=IWAE(3, expected=True)),
     "elbo+stl": ELBO(gradient=gradients.StickingTheLanding()),
     "elbo:3+score-loo": ELBO(3, gradient=gradients.ScoreFunction(gradients.LeaveOneOut())),
     "elbo+score-all": ELBO(gradient=gradients.ScoreFunction(reparameterize=False)),
@@ -58,6 +60,8 @@ SHORT = {
     "iwae": "iwae:5",
     "renyi": "renyi:0.5:5",
     "renyi:0.25": "renyi:0.25:5",
+    "m2": "m2:1:1:1",
+    "m2:3": "m2:3:1:1",
     "Trace_ELBO:1": "Trace_ELBO",
     "RenyiELBO": "RenyiELBO:0:5",
 }
@@ -69,6 +73,7 @@ NAMELESS = {
     "partition": estimators.TVO([0.0, 0.5, 1.0], 3),
     "schedule": estimators.BetaELBO(Schedule(0.0, 1.0, steps=100)),
     "decay": ELBO(gradient=gradients.ScoreFunction(gradients.MovingAverage(0.5))),
+    "bound of labels": estimators.SemiSupervised(of=IWAE(5)),
     "draws of a beta": estimators.BetaELBO(0.5, 7),
 }
 SETTINGS = ("num_particles", "analytic_kl", "alpha", "vectorize_particles")

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from pairs import PAIRS, rows_for
+from pairs import PAIRS, fields_for, rows_for
 from torch import nn
 
 from ppvae import log_terms
@@ -145,18 +145,21 @@ WITH_LIKELIHOOD = {n: build for n, build in PAIRS.items() if hasattr(build()[0],
 def test_an_encoder_reads_the_rows_once_for_all_draws(build):
     model, guide = build()
     x, seen = rows_for((model, guide)), []
+    fields = fields_for((model, guide), x)
     # The first time a pair is tried out, with few draws.
-    log_terms(model, guide, x, num_particles=50)
+    log_terms(model, guide, fields, num_particles=50)
     reader_of(guide).register_forward_pre_hook(lambda _, given: seen.append(given[0].shape))
-    terms = log_terms(model, guide, x, num_particles=50)
-    assert terms.log_weight.isfinite().all()
+    terms = log_terms(model, guide, fields, num_particles=50)
+    # A label that is ruled out has an infinite weight, and no part in any sum.
+    assert terms.marginal.isfinite().all()
     assert seen == [x.shape]
 
 
 def test_every_guide_with_an_encoder_is_among_those():
     guides = {type(build()[1]).__name__ for build in WITH_ENCODER.values()}
     drawing = {"GaussianGuide", "DeltaGuide", "BernoulliGuide", "CategoricalGuide"}
-    assert guides == drawing | {"LayeredGaussianGuide"}
+    drawing |= {"CVAEGuide", "M2Guide", "M1M2Guide"}
+    assert guides == drawing | {"LayeredGaussianGuide", "MaskedGuide"}
 
 
 @pytest.mark.parametrize("build", WITH_LIKELIHOOD.values(), ids=WITH_LIKELIHOOD)
@@ -165,8 +168,8 @@ def test_a_likelihood_is_scored_from_what_the_decoder_gives(build):
     model, guide = build()
     made = []
     model.likelihood.register_forward_hook(lambda _, params, out: made.append((*params, out)))
-    x = rows_for((model, guide))
-    assert log_terms(model, guide, x, num_particles=3).log_weight.isfinite().all()
+    fields = fields_for((model, guide), rows_for((model, guide)))
+    assert log_terms(model, guide, fields, num_particles=3).marginal.isfinite().all()
     for params, likelihood in made:
         held = vars(likelihood.base_dist)
         assert "probs" not in held

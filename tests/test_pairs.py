@@ -7,7 +7,19 @@ import itertools
 import pyro
 import pytest
 import torch
-from pairs import PAIRS, B, P, exact, latents_of, rows_for
+from pairs import (
+    PAIRS,
+    B,
+    P,
+    exact,
+    fields_for,
+    globals_of,
+    guided_of,
+    latents_of,
+    observed_of,
+    programs_of,
+    rows_for,
+)
 from pyro import poutine
 from pyro.infer import SVI, Trace_ELBO, TraceEnum_ELBO
 from torch import nn
@@ -28,11 +40,12 @@ def named_parameters(pair):
 
 
 def traces(pair, x, num_particles):
-    model, guide = pair
+    model, guide = programs_of(pair)
+    fields = fields_for(pair, x)
     particles = pyro.plate("particles", num_particles, dim=-2)
-    guide_trace = poutine.trace(particles(guide)).get_trace(x)
+    guide_trace = poutine.trace(particles(guide)).get_trace(**fields)
     replayed = poutine.replay(model, trace=guide_trace)
-    return poutine.trace(particles(replayed)).get_trace(x), guide_trace
+    return poutine.trace(particles(replayed)).get_trace(**fields), guide_trace
 
 
 def log_probs(pair, x, num_particles=7):
@@ -41,7 +54,7 @@ def log_probs(pair, x, num_particles=7):
     found = {}
     for role, trace in zip(("model", "guide"), traces(pair, x, num_particles), strict=True):
         trace.compute_log_prob()
-        for name in {"x", *latents_of(pair)} & trace.nodes.keys():
+        for name in {observed_of(pair), *latents_of(pair)} & trace.nodes.keys():
             found[f"{role} {name}"] = trace.nodes[name]["log_prob"]
     return found
 
@@ -67,26 +80,34 @@ def test_no_model_shares_an_attribute_name_with_a_guide():
 
 @every_pair
 def test_model_and_guide_take_the_same_batch(build):
-    model, guide = build()
-    model, guide = (getattr(program, "forward", program) for program in (model, guide))
-    assert list(inspect.signature(model).parameters) == ["x"]
-    assert list(inspect.signature(guide).parameters) == ["x"]
+    pair = build()
+    fields = fields_for(pair, rows_for(pair))
+    for program in pair:
+        asked = inspect.signature(getattr(program, "forward", program)).parameters
+        needed = {name for name, each in asked.items() if each.default is each.empty}
+        assert next(iter(asked)) == "x" and needed <= fields.keys()
 
 
 @every_pair
 def test_sites_and_plate_stand_as_designed(build):
     pair = build()
-    x, latents = rows_for(pair), latents_of(pair)
+    x, latents, once = rows_for(pair), latents_of(pair), globals_of(pair)
+    events = {**latents, observed_of(pair): fields_for(pair, x)[observed_of(pair)].shape[1:]}
     model_trace, guide_trace = traces(pair, x, num_particles=7)
-    for trace, sites in ((model_trace, {*latents, "x"}), (guide_trace, {*latents})):
-        assert {*trace.stochastic_nodes, *trace.observation_nodes} - {"data", "particles"} == sites
+    for trace, sites in ((model_trace, {*events}), (guide_trace, {*guided_of(pair)})):
+        found = {*trace.stochastic_nodes, *trace.observation_nodes} - {"data", "particles"}
+        assert found == sites | once.keys()
+        for name, event in once.items():
+            site = trace.nodes[name]
+            assert [frame.name for frame in site["cond_indep_stack"]] == ["particles"]
+            assert site["fn"].event_shape == event
         for name in sites:
             site = trace.nodes[name]
             plates = {frame.name: (frame.dim, frame.size) for frame in site["cond_indep_stack"]}
             assert plates == {"data": (-1, B), "particles": (-2, 7)}
             # The prior needs no particle dimension: replayed codes broadcast against it.
             assert site["fn"].batch_shape in [(7, B), (B,)]
-            assert site["fn"].event_shape == latents.get(name, x.shape[1:])
+            assert site["fn"].event_shape == events[name]
 
 
 @every_pair
@@ -101,20 +122,21 @@ def test_every_log_density_is_per_particle_and_row(build, num_particles):
 @every_pair
 def test_rows_do_not_touch_each_other(build):
     pair = build()
-    x = rows_for(pair)
-    drawn = poutine.trace(pair[1]).get_trace(x)
+    model, guide = programs_of(pair)
+    fields = fields_for(pair, rows_for(pair))
+    replayed = poutine.replay(model, trace=poutine.trace(guide).get_trace(**fields))
+    drawn = poutine.trace(replayed).get_trace(**fields)
     codes = {name: drawn.nodes[name]["value"] for name in latents_of(pair)}
-    scored = poutine.condition(pair[0], codes)
-    alone = poutine.condition(pair[0], {name: code[:1] for name, code in codes.items()})
-    whole, first = (
-        poutine.trace(program).get_trace(rows) for program, rows in ((scored, x), (alone, x[:1]))
-    )
+    model = poutine.condition(model, {n: drawn.nodes[n]["value"] for n in globals_of(pair)})
+    one_code, one_row = ({n: value[:1] for n, value in each.items()} for each in (codes, fields))
+    whole = poutine.trace(poutine.condition(model, codes)).get_trace(**fields)
+    first = poutine.trace(poutine.condition(model, one_code)).get_trace(**one_row)
     for trace in (whole, first):
         trace.compute_log_prob()
-    for name in ("x", *codes):
-        torch.testing.assert_close(
-            whole.nodes[name]["log_prob"][:1], first.nodes[name]["log_prob"], rtol=0, atol=1e-12
-        )
+    for name in (observed_of(pair), *codes):
+        # Without N / B, of which one row has another than all of them.
+        one, other = (t.nodes[name]["log_prob"] / t.nodes[name]["scale"] for t in (whole, first))
+        torch.testing.assert_close(one[:1], other, rtol=0, atol=1e-12)
 
 
 @every_pair
@@ -148,12 +170,12 @@ def test_an_exact_guide_gives_the_gradient_of_log_evidence():
 @every_pair
 def test_every_pair_trains_under_pyros_own_svi(build):
     pair = build()
-    x = rows_for(pair)
+    fields = fields_for(pair, rows_for(pair))
     before = {name: p.detach().clone() for name, p in named_parameters(pair).items()}
-    enumerated = getattr(pair[1], "enumerated", False)
+    enumerated = getattr(pair[1], "enumerated", False) or guided_of(pair) != latents_of(pair)
     loss = TraceEnum_ELBO(max_plate_nesting=1) if enumerated else Trace_ELBO()
-    svi = SVI(*pair, pyro.optim.Adam({"lr": 0.01}), loss)
-    losses = torch.tensor([svi.step(x) for _ in range(200)])
+    svi = SVI(*programs_of(pair), pyro.optim.Adam({"lr": 0.01}), loss)
+    losses = torch.tensor([svi.step(**fields) for _ in range(200)])
     start, end = losses[:20], losses[-20:]
     noise = (start.var() / 20 + end.var() / 20).sqrt()
     assert start.mean() - end.mean() > 5 * noise

@@ -86,7 +86,8 @@ def test_terms_that_do_not_depend_on_a_site_leave_its_mean_and_take_its_noise(mo
     fine = drawn_gradients(apart, plain)
     everything = dict.fromkeys("bcxw", frozenset("bc"))
     coarse = Dependencies(everything, everything)
-    monkeypatch.setattr(f"{ScoreFunction.__module__}.dependencies", lambda terms: coarse)
+    where = "ppvae.estimators.gradients.score_sites.dependencies"
+    monkeypatch.setattr(where, lambda terms: coarse)
     rough = drawn_gradients(apart, plain)
     for drawn in (fine, rough):
         for site, gradient in drawn.items():

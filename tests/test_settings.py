@@ -39,6 +39,7 @@ CHANGED = {
     **{name: "other" for name in ("experiment", "experiment_path", "experiment_sha256")},
     **{name: "other" for name in ("data_fingerprint", "estimator", "optimizer", "device")},
     **{name: 7 for name in ("epochs", "steps", "batch_size", "patience", "seed", "threads")},
+    "labelled_per_batch": 7,
     **{name: 0.25 for name in ("lr", "clip_norm")},
     "compile": "replay",
     "options": {"hidden": 6, "rate": 0.1},

@@ -92,7 +92,7 @@ def gradients(
         job = _Job(pair, rows, blocks, estimators, num_draws, seed, compile)
         measured = job.drawn(progress)
         job.clock(measured, num_timed)
-        exact = exact_gradients(known, rows, blocks)
+        exact = exact_gradients(known, rows, blocks, pair.model)
         return assembled(measured, blocks, exact, seed)
 
 

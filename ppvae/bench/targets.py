@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import pyro.infer
 import torch
@@ -12,8 +11,10 @@ from torch import Tensor
 from ppvae.bench.blocks import Blocks
 from ppvae.estimators import Estimator
 from ppvae.estimators.iwae import target_of_draws
+from ppvae.exact import exact_on, knows
 from ppvae.named import name_of
 from ppvae.pair import Batch
+from ppvae.scope import Program
 
 __all__ = ["EXACT", "biased_for", "claims_unbiased", "exact_gradients", "exact_of", "target"]
 
@@ -56,7 +57,10 @@ def biased_for(estimator: pyro.infer.ELBO) -> str | None:
 
 
 def exact_gradients(
-    known: Mapping[str, Callable[[Tensor], Tensor] | None], batch: Batch, blocks: Blocks
+    known: Mapping[str, Callable[[Tensor], Tensor] | None],
+    batch: Batch,
+    blocks: Blocks,
+    model: Program,
 ) -> dict[str, dict[str, Tensor]]:
     """The exact gradients of the mean per datum by target and parameter, to be followed upwards.
 
@@ -64,14 +68,15 @@ def exact_gradients(
         known: the exact fields of an experiment by name, from x (B, P) to (B,) nats.
         batch: rows.
         blocks: the parameters.
+        model: p; where it heeds a mask of the rows, a function that knows none is left out.
     """
     found = {}
     leaves = blocks.leaves
     for words, (field, sign) in EXACT.items():
         function = known.get(field)
-        if function is None:
+        if function is None or not knows(function, batch, model):
             continue
-        value = sign * function(_data(batch)).mean()
+        value = sign * exact_on(function, batch, model).mean()
         if not value.requires_grad:
             continue
         each = torch.autograd.grad(value, list(leaves.values()), allow_unused=True)
@@ -96,8 +101,3 @@ def exact_of(
             return None
         found[name] = exact[words.pop()][name]
     return found
-
-
-def _data(batch: Batch) -> Any:
-    args, fields = batch
-    return args[0] if args else fields["x"]

@@ -6,7 +6,7 @@ import argparse
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ppvae.cli.kinds import one_of, text, whole
+from ppvae.cli.kinds import at_least_one, one_of, seed, text, whole
 
 if TYPE_CHECKING:
     from ppvae.data import Data, Source
@@ -45,7 +45,38 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--channels", type=whole, metavar="1_OR_3", help="grey or colour for a folder's images"
     )
+    _add_hole_options(group)
+    _add_label_options(group)
     add_data_dir(group)
+
+
+def _add_hole_options(group: argparse._ActionsContainer) -> None:
+    group.add_argument(
+        "--missing",
+        type=text,
+        metavar="HOW",
+        help="leave values out: pixels:FRACTION, block:SIDE, strokes:NUMBER, "
+        "strokes:NUMBER:WIDTH, quadrants:OBSERVED, or none",
+    )
+    group.add_argument(
+        "--masks",
+        type=one_of(("once", "anew")),
+        metavar="WHEN",
+        help="once: the data really are incomplete; anew: each epoch hides other values of the "
+        "training rows (default: the experiment's own, else once)",
+    )
+
+
+def _add_label_options(group: argparse._ActionsContainer) -> None:
+    group.add_argument(
+        "--labels",
+        type=at_least_one,
+        metavar="N",
+        help="keep the labels of N training rows, balanced over classes (default: all)",
+    )
+    group.add_argument(
+        "--label-seed", type=seed, metavar="S", help="of which rows keep theirs (default: 0)"
+    )
 
 
 def add_data_dir(parser: argparse._ActionsContainer) -> None:
@@ -78,7 +109,11 @@ def data_of(
     # What the experiment wants of its data, not binarised for instance, it wants of others too.
     asked = {name: getattr(arguments, name) for name in ("binarize", "image_size", "channels")}
     asked |= {"name": arguments.data, "crop": arguments.crop}
+    asked |= {"missing": arguments.missing, "masks": arguments.masks}
+    asked |= {"labels": arguments.labels, "label_seed": arguments.label_seed}
     given = {name: value for name, value in asked.items() if value is not None}
+    if arguments.missing == "none":
+        given |= {"missing": None, "masks": arguments.masks or "once"}
     source = replace(recipe.data, **given)
     known = {} if loaded is None else loaded
     if source not in known:

@@ -12,6 +12,7 @@ from ppvae.cli.compare import COMPARE
 from ppvae.cli.evaluate import EVALUATE
 from ppvae.cli.fit import FIT
 from ppvae.cli.gradients import GRADIENTS
+from ppvae.cli.impute import IMPUTE
 from ppvae.cli.list import LIST
 from ppvae.cli.parser import Verb, parse
 from ppvae.cli.sample import SAMPLE
@@ -19,7 +20,8 @@ from ppvae.cli.sentences import sentence, warnings_as_sentences
 
 __all__ = ["main"]
 
-_VERBS = {verb.name: verb for verb in (FIT, COMPARE, GRADIENTS, EVALUATE, SAMPLE, CHECK, LIST)}
+_ALL = (FIT, COMPARE, GRADIENTS, EVALUATE, SAMPLE, IMPUTE, CHECK, LIST)
+_VERBS = {verb.name: verb for verb in _ALL}
 _HELP = ("-h", "--help")
 _USAGE = """usage: ppvae VERB [EXPERIMENT...] [--data NAME] [options]
 

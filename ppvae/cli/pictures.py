@@ -84,7 +84,10 @@ def _reconstructions(run: Run) -> Figure:
     from ppvae.codes import reconstruct
 
     batch = _first_rows(run, _PAIRS)
-    again = reconstruct(run, batch)["x_mean"].values
+    found = reconstruct(run, batch)
+    if "x_mean" not in found:
+        raise ValueError("the model must observe x; got another site.")
+    again = found["x_mean"].values
     return plot.reconstructions(batch["x"], again, run.data.image_shape)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ppvae.cli.pictures import write_pictures
+from ppvae.cli.sentences import one_line
 from ppvae.evaluate import evaluate, summary
 from ppvae.run import Run
 
@@ -21,7 +22,7 @@ def summarize(run: Run, folder: Path, num_particles: int, data_dir: str | None) 
         data_dir: where its data were found, if that had to be said.
     """
     print(f"\n{_training(run)}")
-    print(summary(evaluate(run, num_particles=num_particles)), flush=True)
+    print(_evaluated(run, num_particles), flush=True)
     written, left_out = write_pictures(run, folder)
     print(f"\nkept in   {folder} (settings, checkpoint, TensorBoard curves)")
     print(f"pictures  {', '.join(path.name for path in written)}")
@@ -30,6 +31,15 @@ def summarize(run: Run, folder: Path, num_particles: int, data_dir: str | None) 
     found = f" --data-dir {data_dir}" if data_dir else ""
     print(f"go on     ppvae fit --resume {folder} {_twice(run)}{found}")
     print(f"judge     ppvae evaluate {folder}{found}")
+
+
+def _evaluated(run: Run, num_particles: int) -> str:
+    """How good a run is on its test rows; or why nothing can be said per datum."""
+    try:
+        return summary(evaluate(run, num_particles=num_particles))
+    except ValueError as error:
+        # A pair over parameters is trained all the same; ``ppvae evaluate`` refuses it.
+        return f"no evaluation ({one_line(error).rstrip('.')})"
 
 
 def _twice(run: Run) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pyro.infer
 
-from ppvae.data import Data
+from ppvae.data import Batching, Data
 from ppvae.estimators import ELBO, IWAE, Renyi
 from ppvae.experiment import Experiment, Recipe, build
 from ppvae.named import estimator_named, name_of
@@ -69,7 +69,8 @@ class Length:
             points: of the curve.
         """
         experiment = entry.build(seed)
-        per_epoch = math.ceil(entry.data.num_train / (asked["batch_size"] or experiment.batch_size))
+        batch_size = asked["batch_size"] or experiment.batch_size
+        per_epoch = Batching(entry.data.train, batch_size, experiment.labelled_per_batch).steps
         steps = asked["steps"] or (asked["epochs"] or experiment.epochs) * per_epoch
         epochs = math.ceil(steps / per_epoch)
         # Dense at the beginning, which is all that a slow estimator reaches in equal seconds,

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ppvae.data.binarize import HELD_OUT_SEED, binarized
 from ppvae.data.fields import SPLITS, Fields
+from ppvae.data.masks import drawn_anew, missing_named
 from ppvae.data.source import Source
 from ppvae.data.streams import stream
 
@@ -34,10 +35,12 @@ class Data:
         train, valid, test: the fields "x" (N, P) float32, "index" (N,) int64, the row's number
             over the three splits in this order, and where there are any "y" (N,) int64, -1 where
             not observed, and "mask" (N, P) bool, true where x is observed (x is 0 elsewhere).
-            Binarised data hold the one fixed draw here; `epoch` draws training rows anew.
+            Binarised data hold the one fixed draw here; `epoch` draws training rows anew. Where
+            masks are drawn anew too, x stays whole, and programs that ask for the mask heed it.
         image_shape: (C, H, W) with C * H * W = P, or None where rows are no images.
         grey: for binarised data the grey values of each split, (N, P); empty otherwise.
         notes: what was done or left out while loading, in words.
+        whole: of rows whose values were left out here, x before that, (N, P), for scores alone.
     """
 
     source: Source
@@ -47,6 +50,7 @@ class Data:
     image_shape: tuple[int, int, int] | None = None
     grey: Fields = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    whole: Fields = field(default_factory=dict)
 
     @property
     def splits(self) -> dict[str, Fields]:
@@ -91,7 +95,9 @@ class Data:
         """
         x = self.grey.get("train", self.train["x"])
         mask = self.train.get("mask")
-        return x.mean(0) if mask is None else x.sum(0) / mask.sum(0).clamp(min=1)
+        if mask is None or self.source.masks == "anew":
+            return x.mean(0)
+        return x.sum(0) / mask.sum(0).clamp(min=1)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -111,25 +117,36 @@ class Data:
 
     def to(self, device: str | torch.device, dtype: torch.dtype | None = None) -> "Data":
         """The same data with all tensors on the device, x in another floating dtype if given."""
-        train, valid, test, grey = (
+        train, valid, test, grey, whole = (
             {
                 name: values.to(device, dtype if values.is_floating_point() else None)
                 for name, values in fields.items()
             }
-            for fields in (self.train, self.valid, self.test, self.grey)
+            for fields in (self.train, self.valid, self.test, self.grey, self.whole)
         )
-        return replace(self, train=train, valid=valid, test=test, grey=grey)
+        return replace(self, train=train, valid=valid, test=test, grey=grey, whole=whole)
 
     def epoch(self, epoch: int, seed: int) -> Fields:
-        """The training fields of one epoch; under "dynamic" x is a fresh draw.
+        """The training fields of one epoch, with x (under "dynamic") or masks ("anew") drawn anew.
 
         A pure function of (seed, epoch) on one kind of device, in the stored order of rows.
         """
-        if self.binarize != "dynamic":
-            return dict(self.train)
-        grey = self.grey["train"]
-        generator = stream("binarize", seed=seed, epoch=epoch, device=grey.device)
-        return self.train | {"x": binarized(grey, generator)}
+        fields = dict(self.train)
+        if self.binarize == "dynamic":
+            grey = self.grey["train"]
+            generator = stream("binarize", seed=seed, epoch=epoch, device=grey.device)
+            fields["x"] = binarized(grey, generator)
+        if self.source.missing is not None and self.source.masks == "anew":
+            draw = missing_named(self.source.missing)
+            fields["mask"] = drawn_anew(draw, fields["x"], self.image_shape, seed=seed, epoch=epoch)
+        return fields
+
+    def complete(self, split: str) -> Tensor | None:
+        """The rows x of a split before values were left out, (N, P); None where that is unknown."""
+        if self.whole:
+            return self.whole[split]
+        known = self.source.missing is not None or "mask" not in self.splits[split]
+        return self.splits[split]["x"] if known else None
 
     def describe(self) -> str:
         """One sentence: rows, what a row is, the binarisation, and what was done while loading."""
@@ -139,7 +156,10 @@ class Data:
         notes = [f"{text}, {_BINARIZED[self.binarize]}", *self.notes]
         if "mask" in self.train:
             hidden = 1 - self.train["mask"].double().mean().item()
-            notes.append(f"{hidden:.1%} of training values not observed")
+            how = "not observed"
+            if self.source.masks == "anew":
+                how = f"hidden by masks drawn anew each epoch ({self.source.missing})"
+            notes.append(f"{hidden:.1%} of training values {how}")
         return "; ".join(notes)
 
     def _row(self) -> str:

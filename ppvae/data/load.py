@@ -14,6 +14,8 @@ from ppvae.data.assemble import assemble, with_mode
 from ppvae.data.data import Data
 from ppvae.data.files import SUFFIXES, read_arrays, tensor_of
 from ppvae.data.images import read_images
+from ppvae.data.labels import keep_labels
+from ppvae.data.missing import with_missing
 from ppvae.data.registry import BUILT_IN, BuiltIn
 from ppvae.data.source import Source, data_folder
 
@@ -32,6 +34,10 @@ def load(
     image_size: int | None = None,
     crop: bool | None = None,
     channels: int | None = None,
+    missing: str | None = None,
+    masks: str | None = None,
+    labels: int | None = None,
+    label_seed: int | None = None,
 ) -> Data:
     """The data set that a built-in name, a path or a source stands for.
 
@@ -45,6 +51,12 @@ def load(
         image_size: for an image folder, as in `Source`; None is the source's own.
         crop: likewise.
         channels: likewise.
+        missing: how values go missing, "pixels:0.5", "block:4", "strokes:3" or "quadrants:1", as
+            `ppvae.data.masks.missing_named` has them; None leaves the rows whole.
+        masks: "once" (data that really are incomplete) or "anew" (in each epoch, x stays whole),
+            as `ppvae.data.missing.with_missing` has them.
+        labels: how many training rows keep their label, balanced over classes; None keeps all.
+        label_seed: of which rows these are, as `ppvae.data.keep_labels` has it.
 
     Raises:
         FileNotFoundError: a file is missing; the message says what to put where.
@@ -60,7 +72,8 @@ def load(
         # A Path is never a built-in name.
         source = Source(source if isinstance(source, str) else str(source.absolute()))
     options: dict[str, Any] = {"image_size": image_size, "crop": crop, "channels": channels}
-    options["binarize"] = binarize
+    options |= {"binarize": binarize, "missing": missing, "masks": masks}
+    options |= {"labels": labels, "label_seed": label_seed}
     source = replace(source, **{name: o for name, o in options.items() if o is not None})
     if source.name in BUILT_IN:
         data = _built_in(source, BUILT_IN[source.name], data_folder(data_dir))
@@ -68,11 +81,17 @@ def load(
         path = _own_path(source.name)
         # Absolute, so that a run can be resumed from another folder.
         data = _own(replace(source, name=str(path)), path)
-    return data.to(device)
+    data = keep_labels(data, source.labels, source.label_seed)
+    return with_missing(data, source.missing, source.masks).to(device)
 
 
 def from_arrays(
-    arrays: Mapping[str, Any], *, name: str = "arrays", binarize: str | None = None
+    arrays: Mapping[str, Any],
+    *,
+    name: str = "arrays",
+    binarize: str | None = None,
+    missing: str | None = None,
+    masks: str = "once",
 ) -> Data:
     """The data set of tensors or NumPy arrays in memory, named and split as those of a .npz file.
 
@@ -81,6 +100,8 @@ def from_arrays(
             `ppvae.data.arrays.raw_from_arrays` has them.
         name: what `describe` and messages call it; it cannot be loaded again by this name.
         binarize: as in `load`; None is "none".
+        missing: as in `load`.
+        masks: as in `load`.
 
     Raises:
         ValueError: a name, shape or value breaks a rule.
@@ -88,7 +109,8 @@ def from_arrays(
     """
     source = with_mode(Source(name, binarize), _OWN_MODES)
     tensors = {key: tensor_of(array, f"{key} of {name}") for key, array in arrays.items()}
-    return assemble(raw_from_arrays(tensors, name), source)
+    data = assemble(raw_from_arrays(tensors, name), source)
+    return with_missing(data, missing, masks)
 
 
 def _built_in(source: Source, built_in: BuiltIn, data_dir: Path) -> Data:

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ppvae.data.binarized_mnist import read_binarized_mnist
+from ppvae.data.breast_cancer import read_breast_cancer
 from ppvae.data.digits import read_digits
+from ppvae.data.faithful import read_faithful
 from ppvae.data.fields import Raw
 from ppvae.data.mnist import read_mnist
 from ppvae.data.simulated import (
@@ -13,7 +15,9 @@ from ppvae.data.simulated import (
     simulate_gaussian_toy,
     simulate_layers,
     simulate_squares,
+    simulate_two_classes,
 )
+from ppvae.data.wine import read_wine
 
 __all__ = ["BUILT_IN", "NAMES", "BuiltIn"]
 
@@ -51,6 +55,21 @@ BUILT_IN = {
         read_binarized_mnist,
         binarize=("fixed",),
     ),
+    "breast_cancer": BuiltIn(
+        "569 tumours, 30 measurements, standardised, with labels (scikit-learn; embedded)",
+        lambda data_dir: read_breast_cancer(),
+        binarize=("none",),
+    ),
+    "faithful": BuiltIn(
+        "272 eruptions of Old Faithful: minutes long, minutes to the next (embedded)",
+        lambda data_dir: read_faithful(),
+        binarize=("none",),
+    ),
+    "wine": BuiltIn(
+        "178 wines, 13 measurements, with labels (scikit-learn; embedded, no download)",
+        lambda data_dir: read_wine(),
+        binarize=("none",),
+    ),
     "gaussian_toy": BuiltIn(
         "1536 rows of 20 values, simulated: x ~ N(z, I), z ~ N(mu, I), mu ~ N(0, I)",
         lambda data_dir: simulate_gaussian_toy(),
@@ -64,6 +83,11 @@ BUILT_IN = {
     "squares": BuiltIn(
         "1536 values, simulated: x ~ N(z^2, 0.5^2), z ~ N(0, 1)",
         lambda data_dir: simulate_squares(),
+        binarize=("none",),
+    ),
+    "two_classes": BuiltIn(
+        "12010 rows of 50 values, simulated: x ~ N(+-mu, I), |mu| = 1.75, label y of 0 or 1",
+        lambda data_dir: simulate_two_classes(),
         binarize=("none",),
     ),
     "layers": BuiltIn(

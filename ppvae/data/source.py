@@ -17,6 +17,11 @@ class Source:
         image_size: side in pixels to which the images of a folder are resized.
         crop: whether the images of a folder are cropped to their central square first.
         channels: 1 (grey) or 3 (colour) for an image folder; None where all images agree.
+        missing: how values go missing, "pixels:0.5", "block:4", "strokes:3" or "quadrants:1"; None
+            leaves the rows whole.
+        masks: "once" for data that really are incomplete, "anew" for masks drawn in each epoch.
+        labels: how many training rows keep their label, balanced over classes; None keeps all.
+        label_seed: of which rows these are.
     """
 
     name: str
@@ -24,6 +29,10 @@ class Source:
     image_size: int | None = None
     crop: bool = False
     channels: int | None = None
+    missing: str | None = None
+    masks: str = "once"
+    labels: int | None = None
+    label_seed: int = 0
 
 
 def data_folder(data_dir: str | Path | None = None) -> Path:

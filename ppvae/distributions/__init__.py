@@ -2,15 +2,48 @@
 
 from ppvae.distributions.bernoulli import BernoulliLikelihood
 from ppvae.distributions.bernoulli_prior import BernoulliPrior
+from ppvae.distributions.categorical_prior import CategoricalPrior
+from ppvae.distributions.covariances import (
+    Covariance,
+    DiagonalCovariance,
+    FullCovariance,
+    TiedCovariance,
+)
+from ppvae.distributions.diagonal import diagonal_gaussian
+from ppvae.distributions.fits import refuse_misfit, refuse_other_than_rows
 from ppvae.distributions.flat import Flat, FlatPrior
 from ppvae.distributions.gaussian import GaussianLikelihood
+from ppvae.distributions.labels import refuse_labels
+from ppvae.distributions.masked import masked
+from ppvae.distributions.normal_wishart import NormalWishart
+from ppvae.distributions.observed import PartlyObserved
+from ppvae.distributions.relaxed import GumbelLabels, RelaxedLabel, RelaxedPrior
 from ppvae.distributions.standard_normal import StandardNormal
+from ppvae.distributions.student_t import StudentTLikelihood
+from ppvae.distributions.wishart import Wishart
 
 __all__ = [
     "BernoulliLikelihood",
     "BernoulliPrior",
+    "CategoricalPrior",
+    "Covariance",
+    "DiagonalCovariance",
     "Flat",
     "FlatPrior",
+    "FullCovariance",
     "GaussianLikelihood",
+    "GumbelLabels",
+    "NormalWishart",
+    "PartlyObserved",
+    "RelaxedLabel",
+    "RelaxedPrior",
     "StandardNormal",
+    "StudentTLikelihood",
+    "TiedCovariance",
+    "Wishart",
+    "diagonal_gaussian",
+    "masked",
+    "refuse_labels",
+    "refuse_misfit",
+    "refuse_other_than_rows",
 ]

@@ -13,6 +13,7 @@ from ppvae.estimators.gradient import Gradient, Reparameterized
 from ppvae.estimators.gradients import (
     VIMCO,
     Baseline,
+    ControlVariates,
     DoublyReparameterized,
     LeaveOneOut,
     MovingAverage,
@@ -29,6 +30,7 @@ from ppvae.estimators.piwae import PIWAE
 from ppvae.estimators.renyi import Renyi
 from ppvae.estimators.reweighted_wake_sleep import ReweightedWakeSleep
 from ppvae.estimators.score_climbing import ScoreClimbing
+from ppvae.estimators.semi_supervised import SemiSupervised
 from ppvae.estimators.tail_adaptive import TailAdaptive
 from ppvae.estimators.tvo import TVO
 from ppvae.estimators.upper_tvo import UpperTVO
@@ -49,6 +51,7 @@ __all__ = [
     "BoundKind",
     "CapacityELBO",
     "ConstrainedELBO",
+    "ControlVariates",
     "DoublyReparameterized",
     "Estimator",
     "FreeBitsELBO",
@@ -63,6 +66,7 @@ __all__ = [
     "ScoreClimbing",
     "ScoreFunction",
     "SelfNormalized",
+    "SemiSupervised",
     "StickingTheLanding",
     "TailAdaptive",
     "UpperTVO",

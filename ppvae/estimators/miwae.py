@@ -18,6 +18,9 @@ class MIWAE(OfWeights):
     .. math:: \frac{1}{M} \sum_m \log \frac{1}{K} \sum_k w_{mk}, \quad
         w_{mk} = p(x, z_{mk}) / q(z_{mk}|x)
 
+    Another thing of the same name is the bound of incomplete data of Mattei & Frellsen (2019): here
+    that is ``IWAE(K)`` with a model that asks for the mask (``ppvae.guides.MaskedGuide``).
+
     Its expectation is that of L_K. More groups lower the noise of a gradient without the loss of
     the guide's signal that comes with more draws in a group. One group is the IWAE; groups of one
     draw are the ELBO.

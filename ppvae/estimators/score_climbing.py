@@ -192,8 +192,9 @@ def _row_values(terms: LogTerms) -> dict[str, Tensor]:
 def _refuse_not_drawn(terms: LogTerms) -> None:
     """Refuse latent sites that have no state of a row's own."""
     enumerated = [name for name in terms.enumerated if name in terms.posterior]
-    if enumerated or terms.has_global:
-        got = f"{enumerated[0]!r}, which is enumerated" if enumerated else "one outside of it"
+    if enumerated or terms.has_global or not terms.posterior:
+        other = "one outside of it" if terms.has_global else "none"
+        got = f"{enumerated[0]!r}, which is enumerated" if enumerated else other
         raise ValueError(
             f"ScoreClimbing must draw every latent site, in the data plate; got {got}."
         )

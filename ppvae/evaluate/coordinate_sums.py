@@ -108,6 +108,9 @@ def _placed(
         moved = _moved(parts[0], site, nesting, each)[..., :1, :]
     else:
         moved = torch.cat([_moved(part, site, nesting, each) for part in parts], -2)
+    labels = sum(each in terms.posterior for each in terms.enumerated)
+    # A site that depends on no label has no dimension of it, where its coordinates would stand.
+    moved = moved[(slice(None), *[None] * max(0, labels + 3 - moved.dim()))]
     summed = terms.expected(moved)
     return summed.expand(*summed.shape[:-1], terms.batch_size).double()
 

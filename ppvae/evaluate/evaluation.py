@@ -17,6 +17,7 @@ from ppvae.evaluate.held_out import HeldOut, held_out
 from ppvae.evaluate.look import look, looked_at
 from ppvae.evaluate.pieces import BUDGET, most_even, pieces
 from ppvae.evaluate.scoring import Scored, Scoring, Some
+from ppvae.exact import exact_on, knows
 from ppvae.experiment import Experiment
 from ppvae.named import name_of
 from ppvae.pair import Batch, Pair
@@ -26,6 +27,7 @@ __all__ = ["evaluate"]
 
 # Rows on which a pair is looked at before it is judged, fewer where they hold so many numbers.
 _FEW, _FEW_NUMBERS = 64, 2**20
+_OF_WHOLE_ROWS = "log_evidence_exact is left out: it is known of rows without holes alone."
 
 
 def evaluate(
@@ -96,6 +98,9 @@ def evaluate(
     scoring = Scoring(pair, compile)
     rows = held_out(run, data, split)
     exact = getattr(getattr(run, "experiment", run), "log_evidence", None)
+    notes = []
+    if exact is not None and not knows(exact, rows.batch, pair.model):
+        exact, notes = None, [_OF_WHOLE_ROWS]
     with at_rest(pair, seed) as device:
         some = partial(_rows, pair, rows, device)
         at_once = _looked(scoring, rows, some, num_particles, chunk)
@@ -110,7 +115,7 @@ def evaluate(
             bits, num_values, out=np.full(len(rows), math.nan), where=num_values > 0
         )
     found = by_row(values, rows.row)
-    notes = [*known.notes, *add_coordinates(found, parts, known.has_evidence)]
+    notes += [*known.notes, *add_coordinates(found, parts, known.has_evidence)]
     notes += add_share_above(found, num_particles)
     attrs = {"num_particles": num_particles, "seed": seed, "chunk": at_once, **rows.attrs}
     return found.assign_attrs(attrs, **_names(run), kl=known.kl, note=" ".join(notes))
@@ -165,7 +170,7 @@ def _parts(
         batch = some(start, start + size.rows)
         part = scoring.scored(batch, num_particles, size.draws)
         if exact is not None and scoring.known.quantities.has_evidence:
-            part.values["log_evidence_exact"] = _exact(exact, batch)
+            part.values["log_evidence_exact"] = _exact(exact, batch, scoring.pair)
         parts.append(part)
     return parts
 
@@ -183,10 +188,10 @@ def _rows(pair: Pair, rows: HeldOut, device: torch.device | None, start: int, st
     return tuple(map(cast, args)), {name: cast(value) for name, value in fields.items()}
 
 
-def _exact(log_evidence: Callable[[Tensor], Tensor], batch: Batch) -> Tensor:
+def _exact(log_evidence: Callable[[Tensor], Tensor], batch: Batch, pair: Pair) -> Tensor:
     args, fields = batch
     x = args[0] if args else fields["x"]
-    values = log_evidence(x)
+    values = exact_on(log_evidence, batch, pair.model)
     if values.shape != x.shape[:1]:
         raise ValueError(
             f"log_evidence of the experiment must return ({len(x)},) for {len(x)} rows; "

@@ -71,7 +71,7 @@ def held_out(run: Any, data: Any, split: str) -> HeldOut:
         attrs = {"data": data.name, "split": split, "binarize": data.binarize}
         # Whatever the pair says of its dtype, a data set has none of its own.
         data = data.to(data.train["x"].device, torch.get_default_dtype()).splits[split]
-    args, fields = as_batch(data)
+    args, fields = _without_holes(as_batch(data))
     named = dict(fields) | {"x" if i == 0 else f"argument {i + 1}": a for i, a in enumerate(args)}
     x = named.get("x")
     if not isinstance(x, Tensor) or x.dim() == 0 or len(x) == 0:
@@ -81,6 +81,15 @@ def held_out(run: Any, data: Any, split: str) -> HeldOut:
     index = named.get("index")
     row = np.arange(len(x)) if index is None else index.cpu().numpy()
     return HeldOut((args, fields), row, attrs)
+
+
+def _without_holes(batch: Batch) -> Batch:
+    """The batch with 0 where a mask hides NaN or infinity, which not every program steps over."""
+    args, fields = batch
+    x, mask = fields.get("x"), fields.get("mask")
+    if not isinstance(x, Tensor) or not isinstance(mask, Tensor) or mask.shape != x.shape:
+        return batch
+    return args, {**fields, "x": x.masked_fill(~mask.bool() & ~x.isfinite(), 0)}
 
 
 def _found(x: Any, named: dict[str, Any]) -> str:

@@ -69,6 +69,8 @@ def quantities_of(traces: Traces, terms: LogTerms) -> Quantities:
         )
     reason = no_evidence(traces, terms)
     notes = [f"log_evidence, elbo and kl are left out: {reason}."] if reason else []
+    if not reason and _has_labels(terms):
+        notes.append("log_evidence of a row with a label is that of the data and the label.")
     no_bits = reason or _no_bits(traces[0], terms)
     if no_bits and not reason:
         notes.append(f"bits_per_dim is left out: {no_bits}.")
@@ -141,12 +143,18 @@ def no_evidence(traces: Traces, terms: LogTerms) -> str:
 
 
 def _no_bits(model: Trace, terms: LogTerms) -> str:
+    if _has_labels(terms):
+        return "the evidence of rows with labels is that of x and the label"
     if len(terms.likelihood) > 1:
         return f"the model observes {sorted(terms.likelihood)}, not x alone"
     (name,) = terms.likelihood
     if not is_discrete(model.nodes[name]["fn"]):
         return f"p({name}|z) is a density, whose bits depend on the scale of {name}"
     return ""
+
+
+def _has_labels(terms: LogTerms) -> bool:
+    return any(bool(rows.any()) for rows in terms.labelled.values())
 
 
 def _how_kl(terms: LogTerms) -> str:

@@ -17,7 +17,8 @@ from torch.distributions import Distribution, MultivariateNormal, kl_divergence
 
 __all__ = ["ExactGaussian"]
 
-Conditional = Callable[[Tensor], TorchDistribution]
+# Of x (B, P), and of a mask of it where the model takes one.
+Conditional = Callable[..., TorchDistribution]
 
 
 class ExactGaussian:
@@ -26,30 +27,32 @@ class ExactGaussian:
     Each is differentiable in the parameters of the pair, on their device and in their dtype.
 
     Args:
-        log_evidence: log p(x), from x (B, P) to (B,) nats.
+        log_evidence: log p(x), from x (B, P), and from a mask where one is given, to (B,) nats.
         posterior: p(z|x), Gaussian with batch shape (B,) and event shape (D,).
         guided: q(z|x), likewise.
     """
 
     def __init__(
-        self, log_evidence: Callable[[Tensor], Tensor], posterior: Conditional, guided: Conditional
+        self, log_evidence: Callable[..., Tensor], posterior: Conditional, guided: Conditional
     ) -> None:
         self.log_evidence = log_evidence
         self.posterior = posterior
         self.guided = guided
 
-    def elbo(self, x: Tensor) -> Tensor:
+    def elbo(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """E_q[log p(x, z) - log q(z|x)] = log p(x) - gap, in nats, (B,)."""
-        return self.log_evidence(x) - self.gap(x)
+        return self.log_evidence(x, *_given(mask)) - self.gap(x, mask)
 
-    def gap(self, x: Tensor) -> Tensor:
+    def gap(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """KL(q(z|x) || p(z|x)), what the ELBO lies below log p(x), in nats, (B,)."""
-        return kl_divergence(_dense(self.guided(x)), _dense(self.posterior(x)))
+        guided, posterior = self.guided(x, *_given(mask)), self.posterior(x, *_given(mask))
+        return kl_divergence(_dense(guided), _dense(posterior))
 
-    def cross_entropy(self, x: Tensor) -> Tensor:
+    def cross_entropy(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """-E_p[log q(z|x)] under p(z|x), in nats, (B,)."""
-        posterior = _dense(self.posterior(x))
-        return posterior.entropy() + kl_divergence(posterior, _dense(self.guided(x)))
+        posterior = _dense(self.posterior(x, *_given(mask)))
+        guided = _dense(self.guided(x, *_given(mask)))
+        return posterior.entropy() + kl_divergence(posterior, guided)
 
     def log_moment(self, x: Tensor, power: float) -> Tensor:
         """Log E_q[(w / p(x))^s], (B,), by the formula above.
@@ -89,6 +92,10 @@ class ExactGaussian:
         arXiv:1705.09279, on the first order in 1 / K.
         """
         return torch.expm1(self.log_moment(x, 2.0)) / 2
+
+
+def _given(mask: Tensor | None) -> tuple[Tensor, ...]:
+    return () if mask is None else (mask,)
 
 
 def _dense(gaussian: Distribution) -> MultivariateNormal:

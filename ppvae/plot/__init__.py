@@ -1,7 +1,11 @@
 """Figures, each returned and never shown: of training, of what a pair does, of comparisons."""
 
+from ppvae.plot.classes import accuracies, by_class
 from ppvae.plot.curves import curves, curves_by, history
 from ppvae.plot.draws import ByDraws, against_draws
+from ppvae.plot.fillings import fillings
+from ppvae.plot.gaps import gaps
+from ppvae.plot.mixtures import Ellipses, ellipses, staircase, touching
 from ppvae.plot.pictures import (
     images,
     interpolation,
@@ -10,13 +14,20 @@ from ppvae.plot.pictures import (
     reconstructions,
     samples,
 )
+from ppvae.plot.posteriors import posteriors
 from ppvae.plot.rows import heat, histograms, intervals, sums
 
 __all__ = [
     "ByDraws",
+    "Ellipses",
+    "accuracies",
     "against_draws",
+    "by_class",
     "curves",
     "curves_by",
+    "ellipses",
+    "fillings",
+    "gaps",
     "heat",
     "histograms",
     "history",
@@ -25,7 +36,10 @@ __all__ = [
     "intervals",
     "latent_map",
     "manifold",
+    "posteriors",
     "reconstructions",
     "samples",
+    "staircase",
     "sums",
+    "touching",
 ]

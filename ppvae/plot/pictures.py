@@ -52,7 +52,13 @@ def images(
 
 
 def samples(dataset: xarray.Dataset, image_shape: ImageShape) -> Figure:
-    """A picture of what :func:`ppvae.generate.sample` returned: means, and draws beside them."""
+    """A picture of what :func:`ppvae.generate.sample` returned: means, and draws beside them.
+
+    Raises:
+        ValueError: the model draws no data at a site "x".
+    """
+    if "x_mean" not in dataset:
+        raise ValueError(f"dataset must hold x and x_mean; got {sorted(map(str, dataset))}.")
     figure, axes = new_figure(1, 2, size=(10.0, 5.2))
     for each, name in zip(axes, ("x_mean", "x"), strict=True):
         values = dataset[name].values

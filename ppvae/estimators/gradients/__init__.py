@@ -6,6 +6,7 @@ from ppvae.estimators.gradients.baselines import (
     MovingAverage,
     NeuralBaseline,
 )
+from ppvae.estimators.gradients.control_variates import ControlVariates
 from ppvae.estimators.gradients.doubly_reparameterized import DoublyReparameterized
 from ppvae.estimators.gradients.score_function import ScoreFunction
 from ppvae.estimators.gradients.self_normalized import SelfNormalized
@@ -15,6 +16,7 @@ from ppvae.estimators.gradients.vimco import VIMCO
 __all__ = [
     "VIMCO",
     "Baseline",
+    "ControlVariates",
     "DoublyReparameterized",
     "LeaveOneOut",
     "MovingAverage",

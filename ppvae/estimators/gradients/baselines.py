@@ -89,7 +89,8 @@ class NeuralBaseline(Baseline):
         network: from x, (B, ...), to a number in nats for each row, (B,).
 
     Raises:
-        ValueError: in training, the network gives another shape.
+        ValueError: in training, the network gives another shape, or the site lies outside of the
+            data plate.
 
     Source: Mnih & Gregor (2014), arXiv:1402.0030, on input-dependent baselines.
     """
@@ -100,6 +101,11 @@ class NeuralBaseline(Baseline):
 
     def forward(self, signal: Tensor, terms: LogTerms) -> Tensor:
         """The network's guess, (B,)."""
+        if signal.shape[-1] != terms.batch_size:
+            raise ValueError(
+                "NeuralBaseline must serve a site in the data plate, whose signal has rows; "
+                "got one signal for all rows."
+            )
         args, fields = terms.batch
         guess: Tensor = self.network(args[0] if args else fields["x"])
         if guess.shape != (terms.batch_size,):

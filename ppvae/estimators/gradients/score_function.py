@@ -7,11 +7,15 @@ from typing import Any, cast
 
 from torch import Tensor, nn
 
-from ppvae.dependencies import Dependencies, dependencies
 from ppvae.estimators.gradient import BoundOfWeights, Gradient
 from ppvae.estimators.gradients.baselines import Baseline
 from ppvae.estimators.gradients.direct import at_fixed_draws
-from ppvae.estimators.gradients.score_sites import scored_sites, scores_of_draws
+from ppvae.estimators.gradients.score_sites import (
+    led_to,
+    led_to_in_all_data,
+    scored_sites,
+    scores_of_draws,
+)
 from ppvae.terms import LogTerms
 
 __all__ = ["ScoreFunction"]
@@ -29,7 +33,8 @@ class ScoreFunction(Gradient):
     the draw z_i, by itself or through later draws; the others have expectation zero beside its
     score, as the score alone has. Sites without rsample are scored, reparameterized ones keep their
     path, enumerated ones stay summed. Under a K-sample bound the signal is the bound for all
-    draws: there VIMCO has less noise.
+    draws: there VIMCO has less noise. A site outside of the data plate is one draw for all rows,
+    and its signal what it led to in all of them, N / B times that of the batch.
 
     What depends on what is found by following the draws (:func:`ppvae.dependencies.dependencies`).
     Rows are taken to be independent, which batch norm in training mode makes them not.
@@ -42,9 +47,9 @@ class ScoreFunction(Gradient):
 
     Raises:
         TypeError: a baseline is no Baseline.
-        ValueError: a baseline does not serve the bound; in training, a scored site lies outside of
-            the data plate or has no baseline by its name, an auxiliary site depends on one, or a
-            site that is to lose its path has no density at a given draw.
+        ValueError: a baseline does not serve the bound; in training, a scored site has no
+            baseline by its name, an auxiliary site depends on one, or a site that is to lose its
+            path has no density at a given draw.
 
     Source: Ranganath, Gerrish & Blei (2014), arXiv:1401.0118, section 3; Williams (1992), "Simple
     statistical gradient-following algorithms for connectionist reinforcement learning".
@@ -74,18 +79,23 @@ class ScoreFunction(Gradient):
         """The bound, (B,), with the gradient above; less the squared errors of baselines."""
         followed = self._followed(terms)
         addends = estimator.addends(followed) if estimator.averages else {}
+        own = {*followed.global_posterior} if estimator.averages else set()
+        own |= {site for kind, site in addends if kind == "posterior"}
         total = estimator.bound(followed)
         for site, signal in self._signals(estimator, followed).items():
             guess = self._guess(site, signal, followed)
             # The bound's own -log q of the site has a score too, of expectation zero: it is undone.
-            led_to = signal - guess.detach() + float(("posterior", site) in addends)
-            weighed = scores_of_draws(estimator, followed, [site]) * led_to
+            weight = signal - guess.detach() + float(site in own)
+            weighed = scores_of_draws(estimator, followed, [site]) * weight
+            # What one draw for all rows adds to the sum over N rows is spread over them.
+            outside = site in followed.global_posterior and estimator.averages
+            share = 1.0 / (followed.scale * followed.batch_size) if outside else 1.0
             if estimator.averages:
-                total = total + followed.expected(weighed).mean(0)
+                total = total + share * followed.expected(weighed).mean(0)
             else:
                 total = total + estimator.summed(followed, weighed.sum(-2))
             if guess.requires_grad:
-                total = total - (signal - guess).square().flatten(0, -2).mean(0)
+                total = total - share * (signal - guess).square().flatten(0, -2).mean(0)
         return total
 
     def observe(self, estimator: BoundOfWeights, terms: LogTerms) -> None:
@@ -104,14 +114,21 @@ class ScoreFunction(Gradient):
         return terms if self.reparameterize else at_fixed_draws(self, terms)
 
     def _signals(self, estimator: BoundOfWeights, terms: LogTerms) -> dict[str, Tensor]:
-        """What each scored site's draws led to, (C, ..., K, B), or (C, ..., 1, B) of all draws."""
-        scored = scored_sites(self, terms, every=not self.reparameterize)
+        """What each scored site's draws led to, (C, ..., K, B), or (K, 1) of all rows together.
+
+        Under a K-sample bound it is of all draws together, (C, ..., 1, B).
+        """
+        scored = scored_sites(self, terms, every=not self.reparameterize, outside=True)
         if not estimator.averages:
             value = estimator.of_weights(estimator.weights(terms).detach())
             return dict.fromkeys(scored, value.unsqueeze(-2))
         addends = estimator.addends(terms)
-        signals = {site: _led_to(site, addends, terms).detach() for site in scored}
-        return {site: terms.possible(signal) for site, signal in signals.items()}
+        return {
+            site: led_to_in_all_data(site, addends, terms).detach()
+            if site in terms.global_posterior
+            else terms.possible(led_to(site, addends, terms).detach())
+            for site in scored
+        }
 
     def _guess(self, site: str, signal: Tensor, terms: LogTerms) -> Tensor:
         if not len(self.baselines):
@@ -128,19 +145,3 @@ class ScoreFunction(Gradient):
             )
         baseline: Any = self.baselines[name]
         return cast(Baseline, baseline)
-
-
-def _led_to(site: str, addends: Mapping[tuple[str, str], Tensor], terms: LogTerms) -> Tensor:
-    """The sum of the addends that depend on the draws of a site, (C, ..., K, B)."""
-    found = dependencies(terms)
-    zero = terms.log_posterior.new_zeros(terms.num_particles, terms.batch_size)
-    return sum((term for key, term in addends.items() if site in _decide(found, *key)), start=zero)
-
-
-def _decide(found: Dependencies, kind: str, site: str) -> frozenset[str]:
-    """The draws that decide an addend."""
-    if kind == "joint":
-        return frozenset().union(*found.model.values())
-    if kind == "kl":
-        return (found.model[site] | found.guide[site]) - {site}
-    return (found.guide if kind == "posterior" else found.model)[site]
