@@ -1,5 +1,6 @@
 """What cannot be captured runs as Python, with one warning that says why."""
 
+import contextlib
 import random
 from types import SimpleNamespace
 
@@ -84,3 +85,20 @@ def test_a_batch_that_holds_an_object_is_refused():
     svi = ppvae.SVI(model, guide, adam, ppvae.ELBO(), compile="replay")
     with pytest.warns(UserWarning, match="the batch holds a SimpleNamespace"):
         svi.update(x=torch.randn(5, 4), extra=SimpleNamespace(a=1))
+
+
+def with_table():
+    model, guide = pair(lambda s: 1.0)()
+    model.table = np.zeros(5000)
+    return model, guide
+
+
+@pytest.mark.parametrize("mode", ["auto", "replay"])
+def test_what_cannot_be_watched_matters_where_a_capture_is_due(mode):
+    svi = ppvae.SVI(*with_table(), adam, ppvae.ELBO(), compile=mode)
+    svi.begin(steps=5, rows=5)
+    warned = pytest.warns(UserWarning, match="the NumPy array model.table is too large")
+    with warned if mode == "replay" else contextlib.nullcontext():
+        for _ in range(5):
+            svi.update(**batches()[0])
+    assert svi.how == "eager"
