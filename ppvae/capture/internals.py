@@ -36,7 +36,6 @@ _READS = {
     "numpy": "a NumPy array made from a tensor",
 }
 
-
 _BERNOULLI = (torch.ops.aten.bernoulli.default, torch.ops.aten.bernoulli.p)
 
 
@@ -240,6 +239,8 @@ def _in_words(error: Exception) -> str:
     text = _first_line(error)
     if "get value out of a tracing tensor" in text:
         return "a value that is read off a tensor"
+    if "torch._C.Generator" in text:
+        return "a draw from a generator of its own"
     return text
 
 
