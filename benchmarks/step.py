@@ -1,6 +1,6 @@
 """How long does a step take? ppvae's, captured and not, against plain torch, Pyro and NumPyro.
 
-    python benchmarks/step.py                       # 20 min on 2 cores, not all free
+    python benchmarks/step.py                       # 14 min on 2 cores
     python benchmarks/step.py --memory              # and the peak memory of each
     python benchmarks/step.py --workloads vae-32 m2-128 --threads 1 --rounds 8
     python benchmarks/step.py --device cuda

@@ -15,7 +15,7 @@ from ppvae.estimators import Estimator
 from ppvae.pair import Batch, Pair
 from ppvae.scope import ByIdentity, Program
 
-__all__ = ["Loss", "Objective"]
+__all__ = ["Loss", "Objective", "as_numbers"]
 
 Loss = pyro.infer.ELBO | Callable[..., Tensor]
 
@@ -94,3 +94,8 @@ def _as_loss(value: Any) -> Tensor:
     if isinstance(value, Tensor) and not capturing():
         return value
     return torch.as_tensor(value, dtype=torch.get_default_dtype())
+
+
+def as_numbers(loss: Any) -> Any:
+    """A loss as a float, or as the floats that it has."""
+    return type(loss)(map(float, loss)) if isinstance(loss, tuple) else float(loss)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -12,12 +13,12 @@ from torch.nn.utils import clip_grad_norm_
 
 from ppvae.capture import Captured, Shared
 from ppvae.diagnose import bad_gradient, first_bad
-from ppvae.objective import Loss, Objective
+from ppvae.objective import Loss, Objective, as_numbers
 from ppvae.optimizer import Moves, Optim
 from ppvae.pair import Batch, Pair
 from ppvae.rerun import noise_state
 from ppvae.scope import Program
-from ppvae.whole_step import WholeStep, pays
+from ppvae.whole_step import Rows, WholeStep, pays
 
 __all__ = ["SVI", "Loss"]
 
@@ -138,20 +139,33 @@ class SVI:
         """
         before = noise_state()
         loss = self.gradients(*args, **kwargs)
-        found = _read(loss)
-        if not math.isfinite(sum(found) if isinstance(found, tuple) else found):
-            self._warn_of(found, before, (args, kwargs))
+        found = as_numbers(loss)
+        finite = math.isfinite(sum(found) if isinstance(found, tuple) else found)
+        if not finite and not self._warned:
+            self._warned = True
+            asked = (self.pair, (args, kwargs), getattr(self.loss, "num_particles", 1))
+            where = first_bad(*asked, before) or bad_gradient(self._leaves)
+            text = f"the loss is {found} in step {self._steps + 1}: {where or 'no site is'}."
+            warnings.warn(text, stacklevel=2)
         self.move()
         return found
 
     def update(self, *args: Any, **kwargs: Any) -> Any:
         """As :meth:`step`, but nobody looks at the loss, (): it stays on the device."""
+        return self._updated((args, kwargs))
+
+    def update_rows(self, fields: Mapping[str, Tensor], rows: Tensor) -> Any:
+        """As :meth:`update`, on rows (B,) of fields (N, ...); on a GPU it gathers them too."""
+        return self._updated(Rows(fields, rows))
+
+    def _updated(self, batch: Batch | Rows) -> Any:
         if self._whole is not None and self._whole.usable:
             self._active = self._whole.captured
-            loss = self._whole((args, kwargs))
+            loss = self._whole(batch)
             self._steps += 1
             return loss
-        loss = self.gradients(*args, **kwargs)
+        args, fields = batch.gathered if isinstance(batch, Rows) else batch
+        loss = self.gradients(*args, **fields)
         self.move()
         return loss
 
@@ -173,7 +187,7 @@ class SVI:
         """The loss in nats as a float, moving nothing."""
         with self.pair.entered(), torch.no_grad():
             loss = self._objective.value((args, kwargs))
-        return _read(loss)
+        return as_numbers(loss)
 
     def prepare(self) -> torch.optim.Optimizer:
         """The optimizer over the parameters met so far, made before the first step."""
@@ -234,15 +248,3 @@ class SVI:
             "the loss must reach a parameter of the pair; got none "
             "(a plain function makes its networks known by pyro.module)."
         )
-
-    def _warn_of(self, loss: Any, before: dict[str, Tensor], batch: Batch) -> None:
-        if not self._warned:
-            draws = getattr(self.loss, "num_particles", 1)
-            where = first_bad(self.pair, batch, draws, before) or bad_gradient(self._leaves)
-            text = f"the loss is {loss} in step {self._steps + 1}: {where or 'no site is'}."
-            warnings.warn(text, stacklevel=3)
-        self._warned = True
-
-
-def _read(loss: Any) -> Any:
-    return type(loss)(map(float, loss)) if isinstance(loss, tuple) else float(loss)

@@ -87,7 +87,9 @@ def buffers_put_back(pair: Pair) -> Iterator[None]:
             # What was not written to is not written back: a transform of torch.func forbids it.
             # (Batch norm moves its statistics without a new version of them.)
             if buffer is not before or capturing() or not torch.equal(buffer, value):
-                buffer.copy_(value)
+                # Past autograd, which would miss them in the backward pass: batch norm saves its
+                # statistics, and does not read them in training.
+                buffer.data.copy_(value)
 
 
 @contextlib.contextmanager

@@ -125,6 +125,9 @@ def verdict(fault: Fault) -> tuple[Fault, str]:
 
 def main(words: list[str]) -> int:
     rows = faults(words)
+    if not rows:
+        print(f"words must be in the name of a fault of {TABLE.name}; got {' '.join(words)!r}.")
+        return 2
     with copied() as copy:
         outcome = run(copy, sorted({row.test for row in rows}))
     if outcome.code != 0:

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from captured import adam, assert_equal_trainings, trained
+from captured import OLD_INDUCTOR, adam, assert_equal_trainings, trained
 from pairs import PAIRS, fields_for, rows_for
 from programs import binary_rows, binary_vae
 
@@ -43,6 +43,8 @@ def batches(make, sizes=(8, 8)):
 )
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 def test_compiled_steps_agree_to_rounding(pair, estimator, dtype):
+    if OLD_INDUCTOR and pair == "clusters-enumerated":
+        pytest.skip("it refuses to compile this")
     torch.set_default_dtype(dtype)
     svi = assert_equal_trainings(
         PAIRS[pair],

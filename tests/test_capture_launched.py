@@ -126,6 +126,43 @@ def test_a_launch_that_gives_other_numbers_is_not_used(launches, monkeypatch, mo
     assert svi.how == mode
 
 
+def steps_on_rows(mode, fields):
+    """Losses and parameters of a pair stepped on rows of fields that depend on the step."""
+    torch.manual_seed(1)
+    svi = ppvae.SVI(*binary_vae(), adam, ppvae.ELBO(), compile=mode)
+    rows = torch.randperm(12).view(3, 4)
+    losses = []
+    for step in range(12):
+        taken = rows[step % 3][: 3 if step % 4 == 3 else 4]
+        losses.append(svi.update_rows(fields(step), taken))
+    return torch.stack(losses), dict(svi.params), svi
+
+
+@pytest.mark.parametrize("change", ["never", "other tensors", "in place", "other rows"])
+def test_rows_are_gathered_inside_of_the_launch(launches, monkeypatch, change):
+    torch.manual_seed(0)
+    x = [binary_rows(12), binary_rows(12), binary_rows(15)]
+    lying = x[0].clone()
+
+    def fields(step):
+        late = step >= 6
+        if change == "in place" and step == 6:
+            lying.copy_(x[1])
+        which = {"other tensors": late, "other rows": 2 * late}.get(change, 0)
+        return {"x": lying if change == "in place" else x[which]}
+
+    found = steps_on_rows("replay", fields)
+    count = len(launches)
+    lying.copy_(x[0])
+    monkeypatch.setattr(steps, "pays", lambda leaves: False)
+    truth = steps_on_rows("off", fields)
+    assert torch.equal(found[0], truth[0])
+    assert all(torch.equal(found[1][name], truth[1][name]) for name in truth[1])
+    assert found[2].how == "replay"
+    # A recording for each number of rows, and anew where the data are others in shape.
+    assert count == (4 if change == "other rows" else 2)
+
+
 def test_data_that_stay_are_copied_once():
     x, y = torch.zeros(3), torch.ones(3)
     launched = Launched(lambda a, b: [a + b], [x, y], [], record)

@@ -9,6 +9,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.testing import assert_close
 
 import ppvae
+from ppvae.capture.internals import compiled
 from ppvae.capture.on_cpu import log1p, through_onednn
 from ppvae.distributions import BernoulliLikelihood, StandardNormal
 from ppvae.guides import GaussianGuide
@@ -64,6 +65,33 @@ def test_large_products_of_float32_are_taken_by_onednn(shapes, taken):
         assert (
             products_of(lambda a, b: torch.mm(a.t().contiguous().t(), b), left, right) == expected
         )
+
+
+@has_onednn
+@pytest.mark.parametrize("rows", [32, 65])
+@pytest.mark.parametrize("bias", [True, False])
+def test_few_rows_are_packed_in_place_of_a_weight(rows, bias):
+    inputs = [torch.randn(shape).float() for shape in ((rows, 784), (400, 784), (400,))]
+    inputs = inputs if bias else inputs[:2]
+    graph = make_fx(torch.nn.functional.linear)(*inputs)
+    faster = through_onednn(graph, PRODUCT)
+    found = faster(*inputs)
+    assert_close(found, graph(*inputs), rtol=1e-4, atol=1e-3)
+    assert found.is_contiguous()
+    (product,) = (node for node in faster.graph.nodes if node.target is PRODUCT)
+    packed, (first, *_) = product.args[1], faster.graph.nodes
+    assert (packed is first) == (rows == 32)
+
+
+@has_onednn
+@pytest.mark.parametrize("joined", [torch.add, torch.sub], ids=["sum", "difference"])
+def test_a_product_and_another_tensor_are_compiled_where_the_weight_is_no_constant(joined):
+    x, weight, other = (
+        torch.randn(shape).float() for shape in ((128, 784), (400, 784), (128, 400))
+    )
+    graph = make_fx(lambda x, w, y: [joined(x @ w.t(), y)])(x, weight, other)
+    function = compiled(graph, [x, weight, other])
+    assert_close(function(x, weight, other)[0], graph(x, weight, other)[0], rtol=1e-4, atol=1e-3)
 
 
 @has_onednn

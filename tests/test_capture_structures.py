@@ -14,6 +14,7 @@ from torch import nn
 from torch.testing import assert_close
 
 import ppvae
+from ppvae.named import estimator_named
 
 
 def batches(sizes=(5, 5), width=6):
@@ -224,3 +225,26 @@ def test_noise_is_fresh_in_each_replay():
     losses = [svi.step(x) for _ in range(10)]
     assert svi.how == "replay"
     assert len(set(losses)) == 10
+
+
+@pytest.mark.parametrize("estimator", ["elbo+stl", "iwae:3+dreg", "tail:3", "piwae:2:2", "rws:3"])
+def test_a_buffer_that_nothing_writes_to_does_not_keep_a_pair_from_being_captured(estimator):
+    def scaled():
+        model, guide = binary_vae()
+        model.register_buffer("unit", torch.ones(()))
+        model.decoder.register_forward_hook(lambda m, inputs, output: output * model.unit)
+        return model, guide
+
+    svi = assert_equal_trainings(scaled, lambda: estimator_named(estimator), [{"x": binary_rows()}])
+    assert svi.how == "replay"
+
+
+@pytest.mark.parametrize("estimator", ["elbo+stl", "tail:3"])
+def test_running_statistics_move_once_in_a_graph_too(estimator):
+    def normed():
+        model, guide = binary_vae()
+        guide.encoder = nn.Sequential(nn.BatchNorm1d(6, dtype=torch.float64), guide.encoder)
+        return model, guide
+
+    svi = assert_equal_trainings(normed, lambda: estimator_named(estimator), batches())
+    assert svi.how == "replay"

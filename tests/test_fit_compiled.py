@@ -7,6 +7,7 @@ import pyro.distributions as dist
 import pyro.infer
 import pytest
 import torch
+from captured import OLD_INDUCTOR
 from programs import rows, standard_normal
 from torch import nn
 from trainings import (
@@ -102,6 +103,7 @@ def test_a_replayed_run_that_was_stopped_is_the_undisturbed_one(tmp_path, monkey
     assert_stopped_is_undisturbed(tmp_path, monkeypatch, after, **settings)
 
 
+@pytest.mark.skipif(OLD_INDUCTOR, reason="dropout and noise are drawn in another order")
 def test_a_compiled_run_that_was_stopped_before_and_after_compiled_code_is_the_undisturbed_one(
     tmp_path, monkeypatch, steps
 ):

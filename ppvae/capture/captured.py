@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
-from ppvae.capture.entries import Entry, Kind, Seen
+from ppvae.capture.entries import Entry, Kind, Seen, looked_at
 from ppvae.capture.graph import Compute, Graph, Outputs
-from ppvae.capture.internals import unavailable
 from ppvae.capture.shared import Shared
 from ppvae.capture.signature import signature, tensors_of
 from ppvae.capture.verify import State
-from ppvae.capture.watched import Watched
-from ppvae.capture.work import Switches, counted
+from ppvae.capture.work import counted
 from ppvae.capturing import CannotCapture
 
 __all__ = ["Captured"]
@@ -25,7 +22,6 @@ _SPOT_CHECK = 1000
 _MOST_GRAPHS = 4
 # Runs in which a program may settle, in a process that goes on from elsewhere.
 _TRIES = 3
-_AT_ONCE = {"replay": Switches(2, math.inf), "inductor": Switches(2, 4)}
 
 
 class Captured:
@@ -40,6 +36,7 @@ class Captured:
             and buffers and nothing else.
         roots: the objects by name that decide what is computed, asked anew for each graph.
         mode: "auto", "replay" or "inductor"; "off" always runs it as Python; or shared by runs.
+        what: the word for one run of it, in warnings.
 
     Attributes:
         shared: the mode, and graphs that runs have in common.
@@ -53,9 +50,14 @@ class Captured:
     """
 
     def __init__(
-        self, compute: Compute, roots: Callable[[], Mapping[str, Any]], mode: str | Shared = "auto"
+        self,
+        compute: Compute,
+        roots: Callable[[], Mapping[str, Any]],
+        mode: str | Shared = "auto",
+        what: str = "step",
     ) -> None:
         self._compute = compute
+        self._what = what
         self._roots = roots
         self.shared = mode if isinstance(mode, Shared) else Shared(mode)
         self.calls = 0
@@ -75,6 +77,10 @@ class Captured:
         self._steps, self._rows, self.calls = steps, rows, step
         for kind in self._kinds.values():
             kind.replay()
+
+    @property
+    def _all_steps(self) -> int | None:
+        return None if self._steps is None else self._steps * self.shared.runs
 
     @property
     def begun(self) -> tuple[int | None, int | None, int]:
@@ -111,8 +117,7 @@ class Captured:
         try:
             seen = self._seen(kind, batch)
         except CannotCapture as refusal:
-            self._give_up(str(refusal))
-            return self._compute(batch)
+            return self._unwatched(kind, batch, str(refusal))
         if not kind.is_due(self.calls):
             return seen.truth
         try:
@@ -122,25 +127,20 @@ class Captured:
             self._give_up(str(refusal))
             return seen.truth
 
-    def _seen(self, kind: Kind, batch: Any) -> Seen:
-        """A run as Python with all that a graph will be held against."""
-        if (missing := unavailable()) is not None:
-            raise CannotCapture(missing)
-        for left in reversed(range(1 if self._ran else _TRIES)):
-            watched = Watched(self._roots())
-            before = State(watched.tensors)
-            truth, work = counted(self._compute, batch)
-            same = watched.changed() is None
-            settled = watched if same else watched.settled(Watched(self._roots()))
-            if settled is not None or not left:
-                break
-            before.put_back()
+    def _unwatched(self, kind: Kind, batch: Any, reason: str) -> Outputs:
+        """A run as Python of what no graph can be made of, which matters where one is due."""
         self._ran = True
-        if kind.switches is None:
-            steps = None if self._steps is None else self._steps * self.shared.runs
-            every = 1 if kind.main else kind.first
-            kind.switches = _AT_ONCE.get(self.shared.mode) or Switches.of(work, steps, every)
-        return Seen(settled or watched, before, truth, State(watched.tensors))
+        truth, work = counted(self._compute, batch)
+        kind.settle(work, self.shared.mode, self._all_steps)
+        if kind.is_due(self.calls):
+            self._give_up(reason)
+        return truth
+
+    def _seen(self, kind: Kind, batch: Any) -> Seen:
+        seen, work = looked_at(self._compute, self._roots, batch, 1 if self._ran else _TRIES)
+        self._ran = True
+        kind.settle(work, self.shared.mode, self._all_steps)
+        return seen
 
     def _captured(self, kind: Kind, batch: Any, seen: Seen) -> Outputs:
         seen.refuse_changes()
@@ -213,7 +213,7 @@ class Captured:
             entry.refused = True
             entry.graph.replay()
             seen.after.put_back()
-            self._warn(f"the step is replayed and not compiled, since {refusal}")
+            self._warn(f"the {self._what} is replayed and not compiled, since {refusal}")
             return self._launched(seen, entry, batch, seen.truth)
         if self.compiled_from is None:
             self.compiled_from = self.calls
@@ -244,7 +244,7 @@ class Captured:
         self.reason = reason
         self.how = "eager"
         self._kinds.clear()
-        self._warn(f"each step runs as Python, since {reason}")
+        self._warn(f"each {self._what} runs as Python, since {reason}")
 
     def _warn(self, text: str) -> None:
         warnings.warn(text, stacklevel=6)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any, NamedTuple
 
-from ppvae.capture.graph import Graph, Outputs
+from ppvae.capture.graph import Compute, Graph, Outputs
+from ppvae.capture.internals import unavailable
 from ppvae.capture.verify import EXACT, Rounding, State, difference
 from ppvae.capture.watched import Watched
-from ppvae.capture.work import Switches
+from ppvae.capture.work import Switches, Work, counted
 from ppvae.capturing import CannotCapture
 
-__all__ = ["Entry", "Kind", "Seen"]
+__all__ = ["Entry", "Kind", "Seen", "looked_at"]
+
+_AT_ONCE = {"replay": Switches(2, math.inf), "inductor": Switches(2, 4)}
 
 
 class Seen(NamedTuple):
@@ -52,6 +55,38 @@ class Seen(NamedTuple):
         return given
 
 
+def looked_at(
+    compute: Compute, roots: Callable[[], Mapping[str, Any]], batch: Any, tries: int
+) -> tuple[Seen, Work]:
+    """A run as Python with all that a graph will be held against, and the work that it was.
+
+    Args:
+        compute: what is run.
+        roots: the objects by name that decide what is computed.
+        batch: what it is run on.
+        tries: in how many runs it may settle; all but the last leave no trace.
+
+    Raises:
+        CannotCapture: no graph can be made of it; the state is that before the run.
+    """
+    if (missing := unavailable()) is not None:
+        raise CannotCapture(missing)
+    for left in reversed(range(tries)):
+        watched = Watched(roots())
+        before = State(watched.tensors)
+        truth, work = counted(compute, batch)
+        try:
+            same = watched.changed() is None
+            settled = watched if same else watched.settled(Watched(roots()))
+        except CannotCapture:
+            before.put_back()
+            raise
+        if settled is not None or not left:
+            break
+        before.put_back()
+    return Seen(settled or watched, before, truth, State(watched.tensors)), work
+
+
 class Entry:
     """A graph, and the Python values that it holds for."""
 
@@ -71,6 +106,12 @@ class Kind:
         self.first = first
         self.switches: Switches | None = None
         self.entries: list[Entry] = []
+
+    def settle(self, work: Work, mode: str, steps: int | None) -> None:
+        """Fix at which calls its batches are captured and compiled, if that is still open."""
+        if self.switches is None:
+            every = 1 if self.main else self.first
+            self.switches = _AT_ONCE.get(mode) or Switches.of(work, steps, every)
 
     @property
     def compiled_from(self) -> float:

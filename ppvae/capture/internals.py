@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from ppvae.capture.moves import built
-from ppvae.capture.on_cpu import log1p, through_onednn
+from ppvae.capture.on_cpu import log1p, product_and_other, through_onednn
 from ppvae.capturing import CannotCapture, while_capturing
 
 __all__ = ["compiled", "traced", "unavailable"]
@@ -35,7 +35,6 @@ _READS = {
     "tolist": "a list made from a tensor",
     "numpy": "a NumPy array made from a tensor",
 }
-
 
 _BERNOULLI = (torch.ops.aten.bernoulli.default, torch.ops.aten.bernoulli.p)
 
@@ -131,7 +130,8 @@ def _faster_on_cpu() -> Iterator[Any]:
         if product is not None and torch.backends.mkldnn.is_available():
             # Inductor's own way copies what is not contiguous, as a weight's transpose is not.
             plain = fallback_handler(product.default, add_to_fallback_set=False)
-            stack.enter_context(mock.patch.dict(lowerings, {product.default: plain}))
+            joined = {product.binary: product_and_other(plain, lowerings)}
+            stack.enter_context(mock.patch.dict(lowerings, {product.default: plain} | joined))
             yield product.default
         else:
             yield None
@@ -239,6 +239,8 @@ def _in_words(error: Exception) -> str:
     text = _first_line(error)
     if "get value out of a tracing tensor" in text:
         return "a value that is read off a tensor"
+    if "torch._C.Generator" in text:
+        return "a draw from a generator of its own"
     return text
 
 

@@ -14,10 +14,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["log1p", "through_onednn"]
+__all__ = ["log1p", "product_and_other", "through_onednn"]
 
 _MM = torch.ops.aten.mm.default
 _ADDMM = torch.ops.aten.addmm.default
+_ADD = torch.ops.aten.add.Tensor
 _CLONE = torch.ops.aten.clone.default
 _TRANSPOSE = torch.ops.aten.t.default
 _IN_ROWS: dict[str, Any] = {"memory_format": torch.contiguous_format}
@@ -25,6 +26,8 @@ _IN_ROWS: dict[str, Any] = {"memory_format": torch.contiguous_format}
 # Multiply-adds from which it was seen to be faster, and the width below which it was not.
 _LEAST = 2**22
 _NARROW = 32
+# Rows of data up to which it pays to pack them, and not the weight.
+_FEW = 64
 
 
 def log1p(x: Tensor) -> Tensor:
@@ -63,22 +66,51 @@ def through_onednn(module: torch.fx.GraphModule, product: Any) -> torch.fx.Graph
             continue
         with graph.inserting_before(node):
             left, right = _dense(left), _dense(right)
-            if columns >= _NARROW:
+            if columns < _NARROW and (rows < _NARROW or bias):
+                continue
+            if columns < _NARROW or (rows <= _FEW and _lies_turned(right)):
+                new = _turned(product, left, right, bias)
+            else:
                 inputs = (left, graph.call_function(_TRANSPOSE, (right,)), *(bias or (None,)))
                 new = graph.call_function(product, (*inputs, "none", [], ""))
-            elif rows >= _NARROW and not bias:
-                # (A B)^T = B^T A^T, whose columns are many.
-                inputs = (graph.call_function(_TRANSPOSE, (right,)), left, None)
-                turned = graph.call_function(product, (*inputs, "none", [], ""))
-                turned = graph.call_function(_TRANSPOSE, (turned,))
-                # As ATen lays it out: a fused Adam reads a gradient in the order of its memory.
-                new = graph.call_function(_CLONE, (turned,), _IN_ROWS)
-            else:
-                continue
         new.meta = dict(node.meta)
         node.replace_all_uses_with(new)
         graph.erase_node(node)
     return torch.fx.GraphModule(module, graph)
+
+
+def product_and_other(product: Any, lowerings: Any) -> Any:
+    """How Inductor is to compile a product that it has joined with a sum or a difference.
+
+    One after the other: joined, it refuses a weight that is no constant.
+
+    Args:
+        product: how the product alone is compiled.
+        lowerings: how all operations are.
+    """
+    joined = {"add": torch.ops.aten.add.Tensor, "sub": torch.ops.aten.sub.Tensor}
+
+    def lowered(x: Any, other: Any, weight: Any, bias: Any, attr: str) -> Any:
+        return lowerings[joined[attr]](product(x, weight, bias, "none", [], ""), other)
+
+    return lowered
+
+
+def _turned(product: Any, left: Any, right: Any, bias: list[Any]) -> torch.fx.Node:
+    """(A B)^T = B^T A^T, whose second factor is the smaller one: oneDNN packs it anew each time."""
+    graph = left.graph
+    inputs = (graph.call_function(_TRANSPOSE, (right,)), left, None)
+    turned = graph.call_function(product, (*inputs, "none", [], ""))
+    turned = graph.call_function(_TRANSPOSE, (turned,))
+    # As ATen lays it out: a fused Adam reads a gradient in the order of its memory.
+    found = graph.call_function(_CLONE, (turned,), _IN_ROWS)
+    return graph.call_function(_ADD, (found, *bias)) if bias else found
+
+
+def _lies_turned(node: torch.fx.Node) -> bool:
+    """Whether the transpose of a matrix lies in rows, as that of a weight does."""
+    meta: Any = node.meta["tensor_meta"]
+    return tuple(meta.stride) == (1, meta.shape[0])
 
 
 def _dense(node: torch.fx.Node) -> torch.fx.Node:

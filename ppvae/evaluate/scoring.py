@@ -53,7 +53,7 @@ class Scoring:
 
     def __init__(self, pair: Pair, compile: str) -> None:
         self.pair = pair
-        self._captured = Captured(self._piece, self._roots, compile)
+        self._captured = Captured(self._piece, self._roots, compile, "piece of the evaluation")
 
     def draws_of_a_run(self, num_particles: int) -> int:
         """How many of K draws can be one run of the pair, which was looked at: all, or one."""
