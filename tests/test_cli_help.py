@@ -51,7 +51,9 @@ def test_help_has_every_option_of_an_experiment(verb, name, capsys):
         assert f"(default: {option.default})" in " ".join(out.split())
 
 
-@pytest.mark.parametrize("verb", ["fit", "compare", "gradients", "evaluate", "sample", "impute", "check"])
+@pytest.mark.parametrize(
+    "verb", ["fit", "compare", "gradients", "evaluate", "sample", "impute", "check"]
+)
 def test_every_verb_has_quick(verb, capsys):
     assert "--quick" in said(capsys, verb, "--help")
 
