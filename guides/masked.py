@@ -15,6 +15,7 @@ import torch
 from pyro.nn import PyroModule
 from torch import Tensor, nn
 
+from ppvae.distributions import diagonal_gaussian
 from ppvae.networks import filled
 
 __all__ = ["MaskedGuide"]
@@ -39,11 +40,7 @@ class MaskedGuide(PyroModule):
     def distribution(self, x: Tensor, mask: Tensor | None = None) -> dist.TorchDistribution:
         """q(z|x, m) of data (B, P), all observed if no mask is given, with event shape (D,)."""
         seen = torch.ones_like(x, dtype=torch.bool) if mask is None else mask
-        params = self.encoder(filled(x, seen), seen.to(x.dtype))
-        if params.shape[-1] % 2:
-            raise ValueError(f"encoder must have even width; got {params.shape[-1]}.")
-        loc, log_scale = params.chunk(2, dim=-1)
-        return dist.Normal(loc, log_scale.exp()).to_event(1)
+        return diagonal_gaussian(self.encoder(filled(x, seen), seen.to(x.dtype)), "encoder")
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Draw codes z, (..., B, D), for data x and what is observed of them, (B, P)."""

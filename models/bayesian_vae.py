@@ -21,6 +21,8 @@ from pyro.nn import PyroModule
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from ppvae.distributions import refuse_misfit, refuse_other_than_rows
+
 __all__ = ["BayesianVAE"]
 
 
@@ -76,11 +78,7 @@ class BayesianVAE(PyroModule):
 
     def forward(self, x: Tensor) -> Tensor:
         """Score data x, (B, P); return the parameters of p(x|z, W), (..., B, P)."""
-        if x.dim() != 2:
-            raise ValueError(
-                f"x must be 2-dimensional, (B, P); got shape {tuple(x.shape)}. "
-                "Flatten images first."
-            )
+        refuse_other_than_rows(x)
         weights = {}
         for site, name in self._names.items():
             shape = self._form[0].get_parameter(name).shape
@@ -91,10 +89,7 @@ class BayesianVAE(PyroModule):
             z = pyro.sample("z", self.prior())
             params = self._decoded(z, weights)
             likelihood = self.likelihood(params)
-            # Width 1 would broadcast against x and pass for a correct model.
-            if likelihood.event_shape != x.shape[-1:]:
-                width = likelihood.event_shape[-1] if likelihood.event_shape else 0
-                raise ValueError(f"decoder must be as wide as x, {x.shape[-1]}; got {width}.")
+            refuse_misfit(likelihood, x)
             pyro.sample("x", likelihood, obs=x)
         return params
 

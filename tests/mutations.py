@@ -94,7 +94,7 @@ def patch(copy: Path, fault: Fault) -> None:
 
 def run(copy: Path, tests: list[str]) -> Outcome:
     settings = {"PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "0"]
     done = subprocess.run(
         [*command, "-p", "origin_of_ppvae", *tests],
         cwd=copy,

@@ -92,7 +92,9 @@ def test_the_step_and_what_went_bad_in_it_are_named(bad, where, after):
 
 @pytest.mark.filterwarnings("ignore:Encountered NaN")
 @pytest.mark.parametrize(
-    "estimator", [IWAE(3), ELBO(analytic_kl=True), pyro.infer.Trace_ELBO()], ids=str
+    "estimator",
+    [IWAE(3), ELBO(analytic_kl=True), pyro.infer.Trace_ELBO()],
+    ids=["iwae", "elbo-kl", "Pyro's"],
 )
 def test_it_is_named_under_every_estimator(estimator):
     pair = spoiled_pair(7, in_model=lambda value: value * NAN)
