@@ -111,7 +111,8 @@ METHODS = {
 
 def sampled(data: Data, chains: int, draws: int) -> Posterior:
     """The exact posterior by Pyro's NUTS, in float64."""
-    model: Any = build(find_recipe("bayesian-regression"), data).model.double()
+    model: Any = build(find_recipe("bayesian-regression"), data).model
+    model.double()
     x, y = data.train["x"].double(), data.train["y"]
     found, start = [], time.perf_counter()
     for chain in range(chains):

@@ -27,6 +27,7 @@ Source: Mattei & Frellsen (2019), MIWAE, arXiv:1812.02633.
 import argparse
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from torch import nn
@@ -68,7 +69,7 @@ def inpainting(
             f"inpainting needs data with holes, by --missing block:4; got {data.describe()}."
         )
     if generator:
-        model = ppvae.load_run(generator).pair.modules["model"].requires_grad_(False)
+        model: Any = ppvae.load_run(generator).pair.modules["model"].requires_grad_(False)
         latent_dim = model.decoder.in_features
     else:
         decoder = MLP(latent_dim, [hidden], data.data_dim, activation=nn.ReLU)
@@ -96,13 +97,13 @@ def trained(missing: str, epochs: int | None) -> dict[str, ppvae.Run]:
         rows = load("digits")
         whole = Path(folder, "whole")
         ppvae.fit(build(find_recipe("vae"), rows), rows, epochs=epochs, folder=whole)
-        for how, masks, options in (
-            ("generator-frozen", "anew", {"generator": str(whole)}),
-            ("masks-anew", "anew", {}),
-            ("incomplete-data", "once", {}),
+        for how, masks, generator in (
+            ("generator-frozen", "anew", str(whole)),
+            ("masks-anew", "anew", ""),
+            ("incomplete-data", "once", ""),
         ):
             data = load(Source("digits", missing=missing, masks=masks))
-            runs[how] = ppvae.fit(build(recipe, data, **options), data, epochs=epochs)
+            runs[how] = ppvae.fit(build(recipe, data, generator=generator), data, epochs=epochs)
     return runs
 
 

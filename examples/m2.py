@@ -148,8 +148,8 @@ def _show() -> None:
 
 
 def _text(number: int, values: list[float]) -> str:
-    spread = statistics.stdev(values) if len(values) > 1 else float("nan")
-    return f" {number}: {statistics.mean(values):.3f} +- {spread:.3f}"
+    spread = f" +- {statistics.stdev(values):.3f}" if len(values) > 1 else ""
+    return f" {number}: {statistics.mean(values):.3f}{spread}"
 
 
 if __name__ == "__main__":

@@ -44,7 +44,9 @@ def _first_bad_step(training: Training, until: int) -> str | None:
     while training.step < until:
         epoch = training.step // training.steps_per_epoch
         training.svi.pair.train(True)
-        for batch in training.batches_left():
+        fields, each = training.rows_left()
+        for rows in each:
+            batch = {name: field[rows] for name, field in fields.items()}
             states = generator_states()
             try:
                 reason = _wrong(training, batch)

@@ -129,8 +129,9 @@ class Training:
             self.best = self._best_whole
         self.svi.pair.train(True)
         start = time.perf_counter()
-        for batch in self.batches_left():
-            self.count(self.svi.update(**batch))
+        fields, each = self.rows_left()
+        for rows in each:
+            self.count(self.svi.update_rows(fields, rows))
             if self.step == self.steps or self.step % self.steps_per_epoch == 0:
                 break
             self.seconds += time.perf_counter() - start
@@ -146,12 +147,11 @@ class Training:
             self._loss_sum.zero_()
         yield self._record(-total / self.batching.rows_after(taken))
 
-    def batches_left(self) -> Iterator[Fields]:
-        """The batches of this epoch that no step was taken on yet."""
+    def rows_left(self) -> tuple[Fields, Iterator[Tensor]]:
+        """The fields of this epoch, and the rows of each batch that no step was taken on yet."""
         epoch, position = divmod(self.step, self.steps_per_epoch)
-        fields = self.data.epoch(epoch, self.seed)
-        each = self.batching.epoch(fields, seed=self.seed, epoch=epoch)
-        return itertools.islice(each, position, None)
+        each = self.batching.rows(seed=self.seed, epoch=epoch)
+        return self.data.epoch(epoch, self.seed), itertools.islice(each, position, None)
 
     def count(self, loss: Any) -> None:
         """Count a step with this loss.

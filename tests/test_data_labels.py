@@ -101,9 +101,15 @@ def rows():
     return {"x": torch.randn(23, 2), "y": y, "index": torch.arange(23)}
 
 
+def batches_of(batching, rows, seed, epoch):
+    """The batches of an epoch."""
+    each = batching.rows(seed=seed, epoch=epoch)
+    return [{name: values[numbers] for name, values in rows.items()} for numbers in each]
+
+
 def test_each_batch_holds_so_many_labelled_rows_and_the_others_come_once(rows):
     batching = Batching(rows, batch_size=7, labelled=3)
-    each = list(batching.epoch(rows, seed=1, epoch=0))
+    each = batches_of(batching, rows, 1, 0)
     assert batching.steps == len(each) == 4  # 14 rows without a label, four at a time
     assert [len(batch["x"]) for batch in each] == [7, 7, 7, 5]
     assert [int((batch["y"] >= 0).sum()) for batch in each] == [3, 3, 3, 3]
@@ -120,7 +126,7 @@ def test_classes_come_in_turn_and_their_rows_alike(rows):
     found = [
         batch["index"][batch["y"] >= 0]
         for epoch in range(200)
-        for batch in batching.epoch(rows, seed=1, epoch=epoch)
+        for batch in batches_of(batching, rows, 1, epoch)
     ]
     for index in found:
         assert rows["y"][index].sort().values.tolist() == [0, 1, 4]
@@ -135,7 +141,7 @@ def test_batches_are_a_function_of_seed_and_epoch(rows):
     batching = Batching(rows, batch_size=7, labelled=3)
 
     def order(seed, epoch):
-        return torch.cat([b["index"] for b in batching.epoch(rows, seed=seed, epoch=epoch)])
+        return torch.cat([b["index"] for b in batches_of(batching, rows, seed, epoch)])
 
     assert torch.equal(order(1, 2), order(1, 2))
     others = [order(1, 2), order(1, 3), order(2, 2)]
@@ -145,7 +151,7 @@ def test_batches_are_a_function_of_seed_and_epoch(rows):
 def test_labelled_rows_differ_from_epoch_to_epoch(rows):
     batching = Batching(rows, batch_size=7, labelled=3)
     found = [
-        torch.cat([b["index"][b["y"] >= 0] for b in batching.epoch(rows, seed=s, epoch=e)])
+        torch.cat([b["index"][b["y"] >= 0] for b in batches_of(batching, rows, s, e)])
         for s, e in ((1, 0), (1, 1), (2, 0))
     ]
     assert not any(torch.equal(a, b) for a, b in itertools.combinations(found, 2))
@@ -154,7 +160,7 @@ def test_labelled_rows_differ_from_epoch_to_epoch(rows):
 def test_rows_are_counted(rows):
     for labelled in (None, 3):
         batching = Batching(rows, batch_size=7, labelled=labelled)
-        sizes = [len(batch["x"]) for batch in batching.epoch(rows, seed=1, epoch=0)]
+        sizes = [len(batch["x"]) for batch in batches_of(batching, rows, 1, 0)]
         counted = [batching.rows_after(steps) for steps in range(batching.steps + 1)]
         assert counted == [0, *np.cumsum(sizes)]
 

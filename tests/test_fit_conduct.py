@@ -76,7 +76,7 @@ def test_seconds_are_those_of_the_steps_alone(monkeypatch):
     monkeypatch.setattr(ppvae.training.time, "perf_counter", lambda: now[0])
     monkeypatch.setattr(ppvae.training, "held_out_bound", taking(1e3, lambda *args: 0.0))
     monkeypatch.setattr(ppvae.keeper.Keeper, "keep", taking(1e9, lambda *args, **kwargs: None))
-    monkeypatch.setattr(SVI, "update", taking(1.0, SVI.update))
+    monkeypatch.setattr(SVI, "update_rows", taking(1.0, SVI.update_rows))
     watch = taking(1e6, lambda pair: {})
     history = quiet(line_pair(), line_data(), epochs=2, watch=watch).history
     assert history["seconds"].values.tolist() == [0.0, 5.0, 10.0]

@@ -140,7 +140,7 @@ def test_a_run_resumed_from_elsewhere_is_the_undisturbed_one(home, elsewhere):
 def test_a_run_of_steps_is_resumed_to_its_own_end(home, monkeypatch):
     whole = train("whole", steps=7)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("ppvae.svi.SVI.update", Mock(side_effect=KeyboardInterrupt))
+        patch.setattr("ppvae.svi.SVI.update_rows", Mock(side_effect=KeyboardInterrupt))
         train(steps=7)
     run = resume("run", progress=False)
     assert_same_history(run, whole)

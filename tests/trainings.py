@@ -114,15 +114,15 @@ def train(folder, pair=restless_pair, data=None, **settings):
 def stopped(monkeypatch, after, folder, **settings):
     """Train until the given number of steps was taken, and then as if by Ctrl-C no more."""
     left = iter(range(after))
-    update = SVI.update
+    update = SVI.update_rows
 
-    def stops(self, **batch):
+    def stops(self, fields, rows):
         if next(left, None) is None:
             raise KeyboardInterrupt
-        return update(self, **batch)
+        return update(self, fields, rows)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(SVI, "update", stops)
+        patch.setattr(SVI, "update_rows", stops)
         train(folder, **settings)
 
 

@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 
 import torch
+from torch import Tensor
 
 from ppvae.data.fields import Fields
 from ppvae.data.streams import stream
 
-__all__ = ["batches"]
+__all__ = ["batches", "shuffled"]
 
 
 def batches(
@@ -37,11 +38,17 @@ def _batches(
     fields: Fields, batch_size: int, seed: int, epoch: int, shuffle: bool
 ) -> Iterator[Fields]:
     first = next(iter(fields.values()))
-    order = None
-    if shuffle:
-        generator = stream("shuffle", seed=seed, epoch=epoch, device=first.device)
-        order = torch.randperm(len(first), generator=generator, device=first.device)
-    for start in range(0, len(first), batch_size):
-        rows = slice(start, start + batch_size)
-        chosen = rows if order is None else order[rows]
-        yield {name: field[chosen] for name, field in fields.items()}
+    if not shuffle:
+        for start in range(0, len(first), batch_size):
+            yield {name: field[start : start + batch_size] for name, field in fields.items()}
+        return
+    for rows in shuffled(len(first), batch_size, seed=seed, epoch=epoch, device=first.device):
+        yield {name: field[rows] for name, field in fields.items()}
+
+
+def shuffled(
+    num_rows: int, batch_size: int, *, seed: int, epoch: int, device: torch.device
+) -> tuple[Tensor, ...]:
+    """The numbers of the rows of each batch, (B,) each: every row once, the last may be shorter."""
+    generator = stream("shuffle", seed=seed, epoch=epoch, device=device)
+    return torch.randperm(num_rows, generator=generator, device=device).split(batch_size)

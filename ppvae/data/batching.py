@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from ppvae.data.batches import batches
+from ppvae.data.batches import shuffled
 from ppvae.data.fields import Fields
 from ppvae.data.streams import stream
 
@@ -33,7 +33,8 @@ class Batching:
         self.batch_size = batch_size
         self._drawn = labelled or 0
         self._free: Tensor | None = None
-        num_rows = len(next(iter(fields.values())))
+        first = next(iter(fields.values()))
+        num_rows, self._device = len(first), first.device
         if labelled is not None:
             self._free, self._known, self._starts, self._counts = _kinds(
                 fields, batch_size, labelled
@@ -46,28 +47,25 @@ class Batching:
         """How many rows the first steps of an epoch take."""
         return min(steps * (self.batch_size - self._drawn), self._passed) + steps * self._drawn
 
-    def epoch(self, fields: Fields, *, seed: int, epoch: int) -> Iterator[Fields]:
-        """The batches of an epoch.
+    def rows(self, *, seed: int, epoch: int) -> Iterator[Tensor]:
+        """The numbers of the rows of each batch of an epoch, (B,) each.
 
         Args:
-            fields: of the training rows in that epoch, ``data.epoch(epoch, seed)``.
             seed: of the order and of the labelled rows.
             epoch: its number.
         """
+        order = {"seed": seed, "epoch": epoch}
         if self._free is None:
-            return batches(fields, self.batch_size, seed=seed, epoch=epoch)
-        return self._beside(fields, seed, epoch)
-
-    def _beside(self, fields: Fields, seed: int, epoch: int) -> Iterator[Fields]:
-        known = self._labelled_rows(seed, epoch)
-        free = {name: values[self._free] for name, values in fields.items()}
-        each = batches(free, self.batch_size - self._drawn, seed=seed, epoch=epoch)
-        for rows, others in zip(known, each, strict=True):
-            yield {name: torch.cat([values[rows], others[name]]) for name, values in fields.items()}
+            yield from shuffled(self._passed, self.batch_size, **order, device=self._device)
+            return
+        size = self.batch_size - self._drawn
+        others = shuffled(self._passed, size, **order, device=self._device)
+        for known, free in zip(self._labelled_rows(seed, epoch), others, strict=True):
+            yield torch.cat([known, self._free[free]])
 
     def _labelled_rows(self, seed: int, epoch: int) -> Tensor:
         """The labelled rows of each batch, (steps, labelled)."""
-        device = self._known.device
+        device = self._device
         generator = stream("labelled rows", seed=seed, epoch=epoch, device=device)
         number = self.steps * self._drawn
         uniform = torch.rand(number, generator=generator, device=device, dtype=torch.float64)
