@@ -167,6 +167,7 @@ def _show() -> None:
             f"{ratio.min():.2f} to {ratio.max():.2f}; {posterior.said}, {posterior.seconds:.1f} s"
         )
     everyone = {"NUTS": truth, **found}
+    print(f"mean (sd) by {', '.join(everyone)}:")
     names = [*(f"w[{i}]" for i in range(len(truth.mean) - 1)), "intercept"]
     for place, name in enumerate(names):
         values = [f"{p.mean[place]:6.2f} ({p.deviation[place]:.2f})" for p in everyone.values()]
