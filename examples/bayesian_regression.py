@@ -157,9 +157,7 @@ def _show() -> None:
     data = load(DATA)
     truth = sampled(data, chains, draws)
     found = {n: fitted(data, *method, steps) for n, method in METHODS.items()}
-    print(
-        f"NUTS, {chains} x {draws} draws: {truth.said}, {truth.seconds:.0f} s; in its deviations:"
-    )
+    print(f"NUTS, {chains} x {draws} draws: {truth.said}, {truth.seconds:.0f} s; in its sds:")
     for name, posterior in found.items():
         off = np.abs(posterior.mean - truth.mean) / truth.deviation
         ratio = posterior.deviation / truth.deviation
