@@ -44,7 +44,8 @@ class Seen(NamedTuple):
         Raises:
             CannotCapture: it gives or moves something else.
         """
-        rounding = Rounding.of(self.truth) if graph.compiled or graph.rounds else EXACT
+        inexact = graph.compiled or graph.rounds
+        rounding = Rounding.of(self.truth, graph.kinks) if inexact else EXACT
         try:
             given = graph(batch)
         except RuntimeError as error:

@@ -22,6 +22,11 @@ Compute = Callable[[Any], Outputs]
 
 _ALIAS = torch.ops.aten.alias.default
 _FRESH = torch.ops.aten.lift_fresh_copy.default
+# Slopes that jump, by themselves or by a comparison.
+_WITH_KINKS = {
+    *("threshold_backward", "leaky_relu_backward", "hardtanh_backward", "max_pool2d_with_indices"),
+    *("sgn", "sign", "ge", "gt", "le", "lt"),
+}
 
 
 class _Code:
@@ -44,6 +49,7 @@ class Graph:
     Attributes:
         compiled: whether it runs compiled code.
         rounds: whether it adds in another order than Python, and so rounds differently.
+        kinks: whether it takes slopes of functions that have kinks, such as ReLU.
         movable: whether it holds no other tensors than those that were named.
 
     Raises:
@@ -66,6 +72,7 @@ class Graph:
         used = _drop_unused_inputs(module, keep=len(given))
         self._names = [name for name, kept in zip(named, used, strict=True) if kept]
         self._code = _Code(module, *spec)
+        self.kinks = any(_name(node) in _WITH_KINKS for node in module.graph.nodes)
         self.movable = len(named) == len(held) and not _holds_more(module)
         self._hold(held)
 
@@ -195,6 +202,11 @@ def _keep_on_device(module: torch.fx.GraphModule) -> None:
 def _writes(node: torch.fx.Node) -> bool:
     schema = getattr(node.target, "_schema", None)
     return schema is not None and schema.is_mutable
+
+
+def _name(node: torch.fx.Node) -> str:
+    """The operation's name without namespace and overload."""
+    return str(node.target).removeprefix("aten.").partition(".")[0]
 
 
 def _tags(target: Any) -> Sequence[Any]:
