@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ppvae.codes import Code, Moments, code_of, decoded, is_local, posterior
 from ppvae.generate import rows_like
+from ppvae.means import is_discrete
 from ppvae.pair import Batch, Pair, as_batch
 from ppvae.passes import as_pair, at_rest, held_on, select_rows, size_of
 
@@ -69,7 +70,7 @@ def latent_map(run: Any, batch: Any, *, site: str | None = None, seed: int = 0) 
     Args:
         run: a run, a Pair or a tuple (model, guide).
         batch: a tensor x, (B, ...), or named fields; "y" (B,) are labels, -1 where unknown.
-        site: the latent site; needed where there are several.
+        site: the latent site; needed where there are several, labels left aside.
         seed: of draws, where there are any.
 
     Returns:
@@ -112,7 +113,7 @@ def manifold(
         run: a run, a Pair or a tuple (model, guide).
         size: cells along a side, at least 1.
         like: as in :func:`sample`.
-        site: the latent site; needed where there are several.
+        site: the latent site; needed where there are several, labels left aside.
         given: values by other site, (size * size, ...), that are held fixed.
         seed: of draws, where there are any.
 
@@ -148,10 +149,12 @@ def manifold(
 
 
 def _chosen(moments: Mapping[str, Moments], num_rows: int, site: str | None) -> str:
-    """The latent site asked for, or the only one that has a value per row."""
+    """The latent site asked for, or the only one that has a value, and no label, per row."""
     local = [name for name, found in moments.items() if is_local(found.site, num_rows)]
-    if site is None and len(local) == 1:
-        return local[0]
+    codes = [name for name in local if not is_discrete(moments[name].site["fn"])]
+    for only in (local, codes):
+        if site is None and len(only) == 1:
+            return only[0]
     if site not in local:
         raise ValueError(f"site must be one of the latent sites with rows, {local}; got {site!r}.")
     return site

@@ -4,6 +4,7 @@ import pyro
 import pyro.distributions as dist
 import pytest
 import torch
+from pairs import PAIRS
 from sklearn.decomposition import PCA
 
 from ppvae.codes import encode, reconstruct
@@ -114,11 +115,14 @@ def test_a_map_of_one_row_is_refused():
         latent_map(linear(3), torch.randn(1, 6))
 
 
-def test_of_several_latent_sites_one_must_be_named():
+def test_of_several_codes_one_must_be_named():
+    with pytest.raises(ValueError, match=r"site must be one of .*\['z1', 'z2'\]; got None"):
+        latent_map(PAIRS["two-layers"](), torch.zeros(3, 1))
+
+
+def test_beside_labels_the_one_code_is_taken():
     pair, x = (two_sites, two_sites_guide), torch.zeros(3, 2)
-    with pytest.raises(ValueError, match=r"site must be one of .*\['y', 'z'\]; got None"):
-        latent_map(pair, x)
-    assert latent_map(pair, x, site="z").attrs["site"] == "z"
+    assert latent_map(pair, x).attrs["site"] == latent_map(pair, x, site="z").attrs["site"] == "z"
 
 
 def test_a_manifold_is_the_decoder_on_a_grid_of_quantiles():
