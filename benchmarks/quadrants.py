@@ -141,8 +141,8 @@ def by_difference(run: ppvae.Run, x: Tensor, observed: int, data: Data, particle
     return conditional_evidence(run, x, mask, num_particles=particles)
 
 
-def main() -> int:
-    """Print a line for each number of quadrants."""
+def options() -> argparse.Namespace:
+    """What the command line asks for, and the networks that go with it."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--observed", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--epochs", type=int, default=20)
@@ -151,9 +151,16 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="digits, small networks")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     chosen = parser.parse_args()
-    name, chosen.latent_dim, chosen.hidden = "mnist", 200, [500, 500]
+    chosen.name, chosen.latent_dim, chosen.hidden = "mnist", 200, [500, 500]
     if chosen.quick:
-        name, chosen.latent_dim, chosen.hidden, chosen.epochs = "digits", 20, [200], 5
+        chosen.name, chosen.latent_dim, chosen.hidden, chosen.epochs = "digits", 20, [200], 5
+    return chosen
+
+
+def main() -> int:
+    """Print a line for each number of quadrants."""
+    chosen = options()
+    name = chosen.name
     torch.manual_seed(0)
     lines = {}
     for observed in chosen.observed:

@@ -45,8 +45,10 @@ def test_kinks_are_known_by_their_slopes(function):
     assert slope_of((KINKED | SMOOTH)[function]).kinks == (function in KINKED)
 
 
-def test_values_have_no_kinks():
+def test_values_and_whole_numbers_have_no_kinks():
     assert not Graph(torch.relu, torch.randn(3), {}).kinks
+    # Whether a row has a label, for one.
+    assert not Graph(lambda y: (y >= 0) * 1.0, torch.tensor([-1, 2]), {}).kinks
 
 
 def seen_by(kinks, *, loss=0.0, gradient=0.0, dtype=torch.float32):

@@ -22,7 +22,7 @@ Compute = Callable[[Any], Outputs]
 
 _ALIAS = torch.ops.aten.alias.default
 _FRESH = torch.ops.aten.lift_fresh_copy.default
-# Slopes that jump, by themselves or by a comparison.
+# Slopes that jump, by themselves or by a comparison of numbers that are not whole.
 _WITH_KINKS = {
     *("threshold_backward", "leaky_relu_backward", "hardtanh_backward", "max_pool2d_with_indices"),
     *("sgn", "sign", "ge", "gt", "le", "lt"),
@@ -72,7 +72,7 @@ class Graph:
         used = _drop_unused_inputs(module, keep=len(given))
         self._names = [name for name, kept in zip(named, used, strict=True) if kept]
         self._code = _Code(module, *spec)
-        self.kinks = any(_name(node) in _WITH_KINKS for node in module.graph.nodes)
+        self.kinks = any(map(_jumps, module.graph.nodes))
         self.movable = len(named) == len(held) and not _holds_more(module)
         self._hold(held)
 
@@ -204,9 +204,12 @@ def _writes(node: torch.fx.Node) -> bool:
     return schema is not None and schema.is_mutable
 
 
-def _name(node: torch.fx.Node) -> str:
-    """The operation's name without namespace and overload."""
-    return str(node.target).removeprefix("aten.").partition(".")[0]
+def _jumps(node: torch.fx.Node) -> bool:
+    if str(node.target).removeprefix("aten.").partition(".")[0] not in _WITH_KINKS:
+        return False
+    first: Any = node.args[0]
+    meta = first.meta.get("tensor_meta") if isinstance(first, torch.fx.Node) else None
+    return meta is None or meta.dtype.is_floating_point
 
 
 def _tags(target: Any) -> Sequence[Any]:
