@@ -86,5 +86,9 @@ def _arviz() -> ModuleType:
     with warnings.catch_warnings():
         # ArviZ 0.23 announces ArviZ 1.x at import; both are supported here.
         warnings.simplefilter("ignore", FutureWarning)
-        import arviz
+        try:
+            import arviz
+        except FileNotFoundError:
+            # Its first import of a day moves a stamp, and another process has just moved the same.
+            import arviz
     return arviz

@@ -10,6 +10,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from ppvae.arviz_bridge import arviz_version
+
+# The first import of ArviZ 0.23 in a day may fail if two processes do it at once. This is read by
+# the process that starts the others, before it starts them.
+arviz_version()
+
 os.environ["MPLBACKEND"] = "Agg"
 
 

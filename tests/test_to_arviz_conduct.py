@@ -1,5 +1,8 @@
 """Who is accepted by to_arviz, how it draws, and what it refuses."""
 
+import builtins
+
+import arviz
 import numpy as np
 import pyro
 import pyro.distributions as dist
@@ -10,6 +13,7 @@ from trainings import line_data, line_evidence, line_pair
 
 import ppvae
 from ppvae import Experiment, Pair, to_arviz
+from ppvae.arviz_bridge import arviz_version
 
 
 def drawn(found, group, name):
@@ -102,3 +106,18 @@ def test_a_plate_that_takes_some_of_the_rows_is_refused():
 
     with pytest.raises(ValueError, match="must hold the rows of the batch, 4; got 2"):
         to_arviz(model, guide, torch.zeros(4), 3)
+
+
+def test_an_import_of_arviz_that_another_process_crossed_is_done_again(monkeypatch):
+    real, calls = builtins.__import__, []
+
+    def crossed_once(name: str, *rest: object) -> object:
+        if name == "arviz":
+            calls.append(name)
+            if len(calls) == 1:
+                raise FileNotFoundError("daily_warning.tmp")
+        return real(name, *rest)
+
+    monkeypatch.setattr(builtins, "__import__", crossed_once)
+    assert arviz_version() == arviz.__version__
+    assert len(calls) == 2
