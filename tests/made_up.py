@@ -101,7 +101,7 @@ def _run(rng: np.random.Generator, place: int, seed: int) -> xr.Dataset:
         },
         coords={"latent": [f"z[{i}]" for i in range(LATENTS)], "row": range(ROWS)}
         | {"point": range(POINTS), "valid_row": range(VALID_ROWS)},
-        attrs={"kind": "probability", "settings": settings.to_json()},
+        attrs={"kind": "probability of x", "shared": "", "settings": settings.to_json()},
     )
 
 

@@ -116,7 +116,7 @@ def test_bits_are_left_out_where_labels_are_observed_too():
 
     fields = {"x": binary_rows(4), "y": torch.tensor([0, 1, 0, 1])}
     found = evaluate((model, guide), fields, num_particles=2)
-    assert "the model observes ['x', 'y'], not x alone" in found.attrs["note"]
+    assert "the model observes x and y, not x alone" in found.attrs["note"]
 
 
 def test_the_summary_has_a_line_for_each_quantity_with_its_unit():

@@ -25,16 +25,6 @@ def plain_layers():
     return model, GaussianGuide(nn.Linear(6, 4))
 
 
-def outside_the_plate(x):
-    w = pyro.sample("w", dist.Normal(0.0, 1.0))
-    with rows(x):
-        pyro.sample("x", dist.Normal(w, 1.0).expand([6]).to_event(1), obs=x)
-
-
-def guide_outside(x):
-    pyro.sample("w", dist.Normal(0.0, 1.0))
-
-
 def annealed(x):
     with rows(x):
         with pyro.poutine.scale(scale=0.5):
@@ -97,11 +87,6 @@ REFUSED = {
         dict(run=trained_on_six, data=torch.ones(3, 5)),
         ValueError,
         r"trained on, \(6,\); got \(5,\)",
-    ),
-    "global": (
-        dict(run=(outside_the_plate, guide_outside)),
-        ValueError,
-        "every latent site inside the data plate, one value per datum; got 'w'",
     ),
     "scale": (dict(run=lambda: (annealed, binary_vae()[1])), ValueError, "poutine.scale on 'z'"),
     "half the rows": (

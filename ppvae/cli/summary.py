@@ -38,7 +38,7 @@ def _evaluated(run: Run, num_particles: int) -> str:
     try:
         return summary(evaluate(run, num_particles=num_particles))
     except ValueError as error:
-        # A pair over parameters is trained all the same; ``ppvae evaluate`` refuses it.
+        # The pair is trained all the same; ``ppvae evaluate`` refuses it.
         return f"no evaluation ({one_line(error).rstrip('.')})"
 
 

@@ -88,7 +88,8 @@ def assembled(
     runs = xr.concat(by_estimator, labels, join="outer", data_vars="all")
     described = _described(planned) | {
         "data": _what_is_scored(planned, found),
-        "settings": _settings(planned, found),
+        "settings": _of_first_run(planned, found, "settings"),
+        "shared": _of_first_run(planned, found, "shared"),
     }
     runs = runs.assign_coords({name: ("estimator", texts) for name, texts in described.items()})
     for name in runs:
@@ -130,16 +131,18 @@ def _what_is_scored(
     recipes = {entry.label: id(entry.recipe) for entry in planned}
     kinds = {recipes[label]: each.attrs["kind"] for (label, _), each in found.items()}
     return [
-        f"{kinds.get(id(entry.recipe), 'log p(x)')} of {entry.data.name}, binarize "
+        f"{kinds.get(id(entry.recipe), 'log p(x)')} on {entry.data.name}, binarize "
         f"{entry.data.binarize}, sha256 {entry.data.fingerprint}"
         for entry in planned
     ]
 
 
-def _settings(planned: Sequence[Entry], found: Mapping[tuple[str, int], xr.Dataset]) -> list[str]:
-    """Those of the first run of each line, as JSON; empty where none came to an end."""
+def _of_first_run(
+    planned: Sequence[Entry], found: Mapping[tuple[str, int], xr.Dataset], name: str
+) -> list[str]:
+    """An attribute of the first run of each line; empty where none came to an end."""
     return [
-        next((v.attrs["settings"] for (label, _), v in found.items() if label == entry.label), "")
+        next((v.attrs[name] for (label, _), v in found.items() if label == entry.label), "")
         for entry in planned
     ]
 

@@ -104,14 +104,16 @@ def measured(run: Run, held_out: HeldOut, num_particles: int) -> xr.Dataset:
             "curve": (("point", "valid_row"), curve),
             **values,
             **_bounds(run, found),
-            "kl": float(found["kl_mean"]),
+            "kl": float(found["kl_mean"]) if "kl" in found else np.nan,
             "active_units": float(found["active"].sum()) if "active" in found else np.nan,
             "ms_per_step": _ms_per_step(run.history),
         },
         coords={"point": range(len(held_out.epochs)), "valid_row": held_out.index}
         | {name: found[name].values for name in ("row", "latent") if name in found.coords},
         attrs={
-            "kind": "probability" if "bits_per_dim" in found else "density",
+            "kind": f"{'probability' if 'bits_per_dim' in found else 'density'} of "
+            f"{found.attrs['scored']}",
+            "shared": found.attrs["shared"],
             "settings": run.settings.to_json(),
         },
     )

@@ -104,6 +104,9 @@ def caption(dataset: xr.Dataset) -> str:
             "leave out what is done once for all seeds: capturing and compiling a step."
         )
     sentences += [_of_group(dataset.sel(estimator=names)) for names in groups(dataset)]
+    if shared := sorted({name for text in dataset["shared"].values for name in text.split()}):
+        sites = f"'{shared[0]}'" if len(shared) == 1 else f"{len(shared)} sites for all rows"
+        sentences.append(f"log p(x): the log predictive density, {sites} drawn from the guide.")
     sentences.append(
         "gap: log p(x) of the trained pair minus the own bound, s.e. over seeds and draws; "
         "negative where the own number lies above."

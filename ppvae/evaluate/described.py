@@ -34,12 +34,15 @@ def joined(parts: list[Scored]) -> dict[str, NDArray[np.float64]]:
     return {n: torch.cat([part.values[n] for part in parts]).cpu().numpy() for n in names}
 
 
-def by_row(values: dict[str, NDArray[np.float64]], row: NDArray[np.int64]) -> xr.Dataset:
+def by_row(
+    values: dict[str, NDArray[np.float64]], row: NDArray[np.int64], shared: bool = False
+) -> xr.Dataset:
     """Values per datum, (N,), with their means over rows and the errors of these.
 
     Args:
         values: by name, each (N,); "elbo_se" is the standard error over draws of "elbo".
         row: each row's number in the data set, (N,).
+        shared: whether rows have draws in common, so that their errors do not average out.
     """
     found = xr.Dataset(coords={"row": ("row", row)})
     for name, of_rows in values.items():
@@ -49,7 +52,7 @@ def by_row(values: dict[str, NDArray[np.float64]], row: NDArray[np.int64]) -> xr
         found[name] = ("row", of_rows, words)
         if error or name in ("ess", "khat"):
             continue
-        for suffix, mean in _means(of_rows, values.get(f"{name}_se")).items():
+        for suffix, mean in _means(of_rows, values.get(f"{name}_se"), shared).items():
             found[f"{name}_{suffix}"] = ((), mean, {"units": words["units"]})
     return found
 
@@ -71,7 +74,7 @@ def add_share_above(found: xr.Dataset, num_particles: int) -> list[str]:
 
 
 def _means(
-    of_rows: NDArray[np.float64], errors: NDArray[np.float64] | None
+    of_rows: NDArray[np.float64], errors: NDArray[np.float64] | None, shared: bool
 ) -> dict[str, np.float64]:
     """Mean over rows, its standard error, and the part of the draws in that."""
     known = of_rows[~np.isnan(of_rows)]
@@ -80,7 +83,9 @@ def _means(
         spread = known.std(ddof=1) if size > 1 else np.float64(math.nan)
         means = {"mean": known.sum() / size, "mean_se": spread / np.sqrt(size)}
         if errors is not None:
-            means["mean_draws_se"] = np.sqrt(np.square(errors).sum()) / size
+            # The error of a sum is at most the sum of errors, whatever goes with what.
+            total = errors.sum() if shared else np.sqrt(np.square(errors).sum())
+            means["mean_draws_se"] = total / size
     return means
 
 

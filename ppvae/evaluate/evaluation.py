@@ -86,6 +86,12 @@ def evaluate(
         noise of draws is in it), ``..._mean_draws_se`` the part of the draws alone. What has no
         meaning for a pair is left out; ``attrs["note"]`` says why.
 
+        Of a pair with latent sites outside of the data plate, such as weights with a prior,
+        ``log_evidence`` is the log predictive density of a row, log E_q(w)[p(x|w)], the weights
+        drawn from the guide as they are, ``elbo`` a bound on it, and ``..._mean_draws_se`` an
+        upper bound, since rows share draws. ``attrs["shared"]`` names these sites, and
+        ``attrs["scored"]`` what is scored: x, or other observed sites by name.
+
     Raises:
         ValueError: an argument, the rows or the pair breaks a rule.
         TypeError: num_particles, seed or chunk is no whole number, or run is something else.
@@ -114,11 +120,12 @@ def evaluate(
         values["bits_per_dim"] = np.divide(
             bits, num_values, out=np.full(len(rows), math.nan), where=num_values > 0
         )
-    found = by_row(values, rows.row)
+    found = by_row(values, rows.row, bool(known.shared))
     notes += [*known.notes, *add_coordinates(found, parts, known.has_evidence)]
     notes += add_share_above(found, num_particles)
     attrs = {"num_particles": num_particles, "seed": seed, "chunk": at_once, **rows.attrs}
-    return found.assign_attrs(attrs, **_names(run), kl=known.kl, note=" ".join(notes))
+    attrs |= {"scored": known.scored, "shared": " ".join(known.shared), "kl": known.kl}
+    return found.assign_attrs(attrs, **_names(run), note=" ".join(notes))
 
 
 def _refuse(**numbers: Any) -> None:

@@ -35,15 +35,19 @@ class Quantities:
 
     Attributes:
         has_evidence: whether there is a p(x), and a density q(z|x) to estimate it with.
-        kl: how KL(q(z|x) || p(z)) is got, in words.
+        kl: how KL(q(z|x) || p(z)) is got, in words; empty where there is none.
         has_bits: whether the model observes x alone, and x is discrete.
-        notes: why the others are left out, one sentence each.
+        notes: what the words do not say, and why others are left out, one sentence each.
+        shared: the latent sites outside of the data plate, one value for all rows.
+        scored: what of a row has a density: x, or the observed sites by name.
     """
 
     has_evidence: bool
     kl: str
     has_bits: bool
     notes: list[str] = field(default_factory=list)
+    shared: tuple[str, ...] = ()
+    scored: str = "x"
 
 
 def quantities_of(traces: Traces, terms: LogTerms) -> Quantities:
@@ -54,14 +58,8 @@ def quantities_of(traces: Traces, terms: LogTerms) -> Quantities:
         terms: their log-terms.
 
     Raises:
-        ValueError: nothing can be said per datum: a latent site lies outside of the data plate,
-            or a ``poutine.scale`` on a site.
+        ValueError: nothing can be said per datum: there is a ``poutine.scale`` on a site.
     """
-    if terms.has_global:
-        raise ValueError(
-            "evaluate needs every latent site inside the data plate, one value per datum; "
-            f"got {_outside(traces[1], terms)!r} outside of it."
-        )
     if terms.rescaled:
         raise ValueError(
             "evaluate needs log-densities as they are; "
@@ -74,8 +72,12 @@ def quantities_of(traces: Traces, terms: LogTerms) -> Quantities:
     no_bits = reason or _no_bits(traces[0], terms)
     if no_bits and not reason:
         notes.append(f"bits_per_dim is left out: {no_bits}.")
-    kl = "" if reason else _how_kl(terms)
-    return Quantities(not reason, kl, not no_bits, notes)
+    shared = tuple(terms.global_posterior)
+    if shared and not reason:
+        notes.append(_of_shared(shared))
+    kl = "" if reason or not terms.posterior else _how_kl(terms)
+    scored = _scored(traces[0], terms)
+    return Quantities(not reason, kl, not no_bits, notes, shared, scored)
 
 
 def scores(terms: LogTerms, known: Quantities) -> dict[str, Tensor]:
@@ -87,7 +89,8 @@ def scores(terms: LogTerms, known: Quantities) -> dict[str, Tensor]:
     if known.has_evidence:
         found["log_weight"] = terms.marginal
         found["elbo"] = terms.expected(terms.log_weight)
-        found["kl"] = terms.expected(_kl(terms))
+        if known.kl:
+            found["kl"] = terms.expected(_kl(terms))
     return found
 
 
@@ -124,10 +127,13 @@ def closed_kl(terms: LogTerms) -> dict[str, Tensor]:
     return terms.kl if same else {}
 
 
-def _outside(guide: Trace, terms: LogTerms) -> str:
-    local = {*terms.prior, *terms.posterior}
-    sites = [n for n, s in guide.nodes.items() if s["type"] == "sample" and n not in local]
-    return next((name for name in sites if not guide.nodes[name]["is_observed"]), "")
+def _of_shared(sites: tuple[str, ...]) -> str:
+    """What the evidence of a row is where a latent site has one value for all rows."""
+    names = f"'{sites[0]}'" if len(sites) == 1 else f"the {len(sites)} sites outside of the plate"
+    return (
+        f"log_evidence of a row is its log predictive density, {names} drawn from the guide; elbo "
+        "is a bound on that, without what the guide of these costs."
+    )
 
 
 def no_evidence(traces: Traces, terms: LogTerms) -> str:
@@ -145,12 +151,23 @@ def no_evidence(traces: Traces, terms: LogTerms) -> str:
 def _no_bits(model: Trace, terms: LogTerms) -> str:
     if _has_labels(terms):
         return "the evidence of rows with labels is that of x and the label"
-    if len(terms.likelihood) > 1:
-        return f"the model observes {sorted(terms.likelihood)}, not x alone"
+    scored = _scored(model, terms)
+    if scored != "x":
+        return f"the model observes {scored}, not x alone"
     (name,) = terms.likelihood
     if not is_discrete(model.nodes[name]["fn"]):
         return f"p({name}|z) is a density, whose bits depend on the scale of {name}"
     return ""
+
+
+def _scored(model: Trace, terms: LogTerms) -> str:
+    """What of a row has a density, in words: x, whatever its site is called, or the sites."""
+    args, fields = terms.batch
+    x = args[0] if args else fields["x"]
+    names = sorted(terms.likelihood)
+    if len(names) == 1 and model.nodes[names[0]]["value"].numel() == x.numel():
+        return "x"
+    return " and ".join(names)
 
 
 def _has_labels(terms: LogTerms) -> bool:
