@@ -20,7 +20,7 @@ from torch import nn
 
 import ppvae
 from ppvae import ELBO, Experiment
-from ppvae.data import Data, load
+from ppvae.data import Data, count_classes, load
 from ppvae.distributions import BernoulliLikelihood, StandardNormal
 from ppvae.experiment import build, find_recipe
 from ppvae.guides import CVAEGuide
@@ -39,9 +39,7 @@ def cvae(data: Data, latent_dim: int = 8, hidden: int = 200) -> Experiment:
         latent_dim: D, width of the code z.
         hidden: width of the one hidden layer of encoder and decoder.
     """
-    if "y" not in data.train:
-        raise ValueError(f"data must have labels y for cvae; got {data.name} without.")
-    classes = int(data.train["y"].max()) + 1
+    classes = count_classes(data, "cvae")
     decoder = MLP([latent_dim, classes], [hidden], data.data_dim, activation=nn.ReLU)
     encoder = MLP([data.data_dim, classes], [hidden], 2 * latent_dim, activation=nn.ReLU)
     small = data.num_train < 10_000
@@ -64,7 +62,7 @@ def _show() -> None:
     run = ppvae.fit(
         build(find_recipe("cvae"), data), data, epochs=10 if chosen.quick else None, progress=False
     )
-    classes = int(data.train["y"].max()) + 1
+    classes = count_classes(data, "cvae")
     grid = ppvae.by_class(run, classes, num_codes=100)
     judge = LogisticRegression(max_iter=2000).fit(data.grey["train"], data.train["y"])
     found = judge.predict(grid["x_mean"].values.reshape(-1, data.data_dim)).reshape(100, classes)

@@ -22,7 +22,7 @@ from torch import nn
 
 import ppvae
 from ppvae import BetaELBO, Experiment, Schedule, SemiSupervised
-from ppvae.data import Data, Source, load
+from ppvae.data import Data, Source, count_classes, load
 from ppvae.distributions import BernoulliLikelihood, CategoricalPrior, StandardNormal
 from ppvae.experiment import build, find_recipe
 from ppvae.guides import GaussianGuide, M1M2Guide
@@ -59,9 +59,7 @@ def m1_m2(
         m1: folder of a run of `ppvae fit vae` to take M1 from; trained here where it is left out.
         m1_epochs: passes over the data for an M1 that is trained here.
     """
-    if "y" not in data.train:
-        raise ValueError(f"data must have labels y for m1-m2; got {data.name} without.")
-    classes = int(data.train["y"].max()) + 1
+    classes = count_classes(data, "m1-m2")
     model, guide = _loaded(m1) if m1 else _trained(data, code_dim, hidden, m1_epochs)
     code_dim = model.prior.loc.shape[0]
     return Experiment(

@@ -4,7 +4,7 @@
     q(z1|x)  = N(loc, diag(scale^2)),    (loc, log scale) = lower(x)
     q(z2|z1) = N(loc, diag(scale^2)),    (loc, log scale) = upper(z1)
 
-Source: Burda, Grosse & Salakhutdinov (2016), arXiv:1509.00519, on guides of several layers.
+Source: Burda, Grosse & Salakhutdinov (2016), arXiv:1509.00519, eq. 2.
 """
 
 import pyro

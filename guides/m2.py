@@ -5,7 +5,7 @@
 
 With an encoder of x alone, :class:`ppvae.networks.FirstInput`, it is q(y|x) q(z|x).
 
-Source: Kingma et al. (2014), arXiv:1406.5298, eq. 4.
+Source: Kingma et al. (2014), arXiv:1406.5298, eq. 4, whose scale of z depends on x alone.
 """
 
 from collections.abc import Callable

@@ -128,7 +128,7 @@ class Prediction(NamedTuple):
     bayes: LabelProbabilities
 
     def __str__(self) -> str:
-        if self.guide.y is None:
+        if self.guide.y is None or not (self.guide.y >= 0).any():
             return f"labels of {len(self.guide.probability)} rows, none known to compare with"
         lines = [
             f"{name:<22} accuracy {each.accuracy:.4f}, calibration error "

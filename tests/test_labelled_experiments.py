@@ -1,10 +1,12 @@
 """The experiments with labels are built, refuse data without, and come back from their folder."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 import ppvae
-from ppvae.data import from_arrays, keep_labels, load
+from ppvae.data import count_classes, from_arrays, keep_labels, load
 from ppvae.estimators import ScoreFunction
 from ppvae.experiment import build, find_recipe
 from ppvae.networks import Frozen
@@ -22,6 +24,19 @@ def test_data_without_labels_are_refused(name):
     data = from_arrays({"x": torch.rand(30, 4).round()})
     with pytest.raises(ValueError, match=f"data must have labels y for {name}; got arrays without"):
         build(find_recipe(name), data)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_data_of_which_every_label_is_missing_are_refused(name):
+    data = from_arrays({"x": torch.rand(30, 4).round(), "y": torch.full((30,), -1)})
+    with pytest.raises(ValueError, match=f"data must have labels y for {name}; got arrays without"):
+        build(find_recipe(name), data)
+
+
+def test_a_class_that_only_held_out_rows_have_is_counted():
+    data = from_arrays({"x": torch.rand(30, 4).round(), "y": torch.arange(30) % 3})
+    train = data.train | {"y": data.train["y"].clamp(max=1)}
+    assert count_classes(replace(data, train=train), "m2") == 3
 
 
 @pytest.mark.parametrize("name", NAMES)

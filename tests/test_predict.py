@@ -133,6 +133,7 @@ def test_what_is_found_is_said_in_words(x):
     model, guide, _ = exact_pair()
     y = torch.arange(30) % CLASSES
     assert "none known to compare with" in str(predict((model, guide), x))
+    assert "none known" in str(predict((model, guide), {"x": x, "y": torch.full_like(y, -1)}))
     assert "q(y|x) of the guide" in str(predict((model, guide), {"x": x, "y": y}))
 
 

@@ -6,7 +6,7 @@ from ppvae.data.batching import Batching
 from ppvae.data.binarize import HELD_OUT_SEED
 from ppvae.data.data import Data
 from ppvae.data.fields import SPLITS, Fields
-from ppvae.data.labels import keep_labels
+from ppvae.data.labels import count_classes, keep_labels
 from ppvae.data.load import from_arrays, load
 from ppvae.data.missing import with_missing
 from ppvae.data.registry import NAMES
@@ -22,6 +22,7 @@ __all__ = [
     "Source",
     "all_rows",
     "batches",
+    "count_classes",
     "data_folder",
     "from_arrays",
     "keep_labels",

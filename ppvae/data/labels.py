@@ -8,7 +8,24 @@ from torch import Tensor
 from ppvae.data.data import Data
 from ppvae.data.streams import FixedStream
 
-__all__ = ["keep_labels"]
+__all__ = ["count_classes", "keep_labels"]
+
+
+def count_classes(data: Data, purpose: str) -> int:
+    """C, one more than the largest label of any split.
+
+    Args:
+        data: with a field "y", -1 where not observed.
+        purpose: what the labels are for, as the message has it.
+
+    Raises:
+        ValueError: the data have no labels, or none of their training rows has one.
+    """
+    y = data.train.get("y")
+    if y is None or not bool((y >= 0).any()):
+        raise ValueError(f"data must have labels y for {purpose}; got {data.name} without.")
+    of_splits = [fields["y"] for fields in data.splits.values() if "y" in fields]
+    return int(torch.cat(of_splits).max()) + 1
 
 
 def keep_labels(data: Data, labels: int | None, seed: int = 0) -> Data:

@@ -29,7 +29,7 @@ class IWAE(OfWeights):
         ValueError: num_particles is below 1.
         TypeError: gradient is no Gradient.
 
-    Source: Burda, Grosse & Salakhutdinov (2016), arXiv:1509.00519, section 3.
+    Source: Burda, Grosse & Salakhutdinov (2016), arXiv:1509.00519, eqs. 8 and 14.
     """
 
     bound_kind = "lower"

@@ -47,7 +47,7 @@ def model_surrogate(terms: LogTerms, *, expected: bool = False) -> Tensor:
         ValueError: what the importance-weighted bound refuses, or the guide's density cannot be
             evaluated at a given draw.
 
-    Source: Burda, Grosse & Salakhutdinov (2016), arXiv:1509.00519, section 3.
+    Source: Burda, Grosse & Salakhutdinov (2016), arXiv:1509.00519, eqs. 13 and 14.
     """
     return IWAE(terms.num_particles, expected=expected).bound(model_terms(terms))
 

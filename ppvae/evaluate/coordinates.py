@@ -13,7 +13,7 @@ from ppvae.evaluate.coordinate_sums import Means
 
 __all__ = ["ACTIVE", "Coordinate", "Coordinates", "activity", "labels_of"]
 
-# As Burda et al. (2016), arXiv:1509.00519, have it.
+# As Burda et al. (2016), arXiv:1509.00519, section 5.2, have it.
 ACTIVE = 0.01
 
 
