@@ -135,8 +135,8 @@ def _show() -> None:
         shared = Shared("auto")
         found[name] = {
             number: [
-                accuracy(load("digits", labels=number, label_seed=FIRST_DRAW + seed), shared, epochs, **options)
-                for seed in range(draws)
+                accuracy(load("digits", labels=number, label_seed=seed), shared, epochs, **options)
+                for seed in range(FIRST_DRAW, FIRST_DRAW + draws)
             ]
             for number in numbers
         }

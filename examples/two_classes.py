@@ -80,8 +80,8 @@ def _show() -> None:
     print(f"best rule: {best:.4f} of {len(whole.test['y'])} test rows, 0.9599 of all")
     for name, beta in (("with 2000 unlabelled rows", 1.0), ("10 labels alone", 0.0)):
         found, shared = [], Shared("auto")
-        for seed in range(draws):
-            data = load("two_classes", labels=10, label_seed=FIRST_DRAW + seed)
+        for seed in range(FIRST_DRAW, FIRST_DRAW + draws):
+            data = load("two_classes", labels=10, label_seed=seed)
             experiment = build(find_recipe("two-classes"), data, beta=beta)
             run = ppvae.fit(experiment, data, threads=1, compile=shared, progress=False)
             found.append(ppvae.predict(run, data.test, num_particles=1).guide.accuracy)
