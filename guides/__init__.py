@@ -6,6 +6,8 @@ from .categorical import CategoricalGuide
 from .cvae import CVAEGuide
 from .delta import DeltaGuide
 from .empty import EmptyGuide
+from .flow import FlowGuide
+from .full_gaussian import FullGaussianGuide
 from .gaussian import GaussianGuide
 from .global_full_rank import GlobalFullRankGuide
 from .global_mean_field import GlobalMeanFieldGuide
@@ -13,6 +15,7 @@ from .layered_gaussian import LayeredGaussianGuide
 from .m1_m2 import M1M2Guide
 from .m2 import M2Guide
 from .masked import MaskedGuide
+from .mixture import MixtureGuide
 from .normal_wishart import NormalWishartGuide
 from .per_datum import PerDatumGuide
 from .per_datum_categorical import PerDatumCategoricalGuide
@@ -25,6 +28,8 @@ __all__ = [
     "CategoricalGuide",
     "DeltaGuide",
     "EmptyGuide",
+    "FlowGuide",
+    "FullGaussianGuide",
     "GaussianGuide",
     "GlobalFullRankGuide",
     "GlobalMeanFieldGuide",
@@ -32,6 +37,7 @@ __all__ = [
     "M1M2Guide",
     "M2Guide",
     "MaskedGuide",
+    "MixtureGuide",
     "NormalWishartGuide",
     "PerDatumCategoricalGuide",
     "PerDatumGuide",

@@ -5,6 +5,7 @@ from functools import partial
 
 import torch
 from labelled_pairs import LABELLED, LABELLED_FIELDS, latents_of_labelled
+from rich_pairs import RICH
 
 from ppvae.distributions import (
     BernoulliLikelihood,
@@ -147,6 +148,7 @@ PAIRS = {
     "with-holes-convolutional": lambda: with_holes(convolutions=True),
     "squared": lambda: (Squared(), GaussianGuide(MLP(1, [6], 2))),
     "two-layers": two_layers,
+    **{name: partial(build, P, D) for name, build in RICH.items()},
     **{name: partial(build, P) for name, build in LABELLED.items()},
 }
 

@@ -20,8 +20,11 @@ NETWORKS = {
     "conv-encoder": (lambda: ConvEncoder((1, 8, 8), 3, channels=2), [(4, 64)]),
     "conv-decoder": (lambda: ConvDecoder(6, (1, 8, 8), channels=8), [(4, 6)]),
 }
-# In the others a model or guide multiplies matrices itself, or there is no network.
-THEMSELVES = ("linear", "gaussian-toy", "bayesian", "gaussian-mixture-s", "gaussian-mixture-p")
+# In the others a model, guide or flow multiplies matrices itself, or there is no network.
+THEMSELVES = (
+    *("linear", "gaussian-toy", "bayesian", "gaussian-mixture-s", "gaussian-mixture-p"),
+    *("flow-guide", "flow-prior", "full-gaussian"),
+)
 WITH_NETWORKS = {n: b for n, b in PAIRS.items() if not n.startswith(THEMSELVES)}
 
 

@@ -152,7 +152,8 @@ def test_an_encoder_reads_the_rows_once_for_all_draws(build):
     terms = log_terms(model, guide, fields, num_particles=50)
     # A label that is ruled out has an infinite weight, and no part in any sum.
     assert terms.marginal.isfinite().all()
-    assert seen == [x.shape]
+    # A prior may read rows of its own, pseudo-inputs.
+    assert [shape for shape in seen if shape == x.shape] == [x.shape]
 
 
 def test_every_guide_with_an_encoder_is_among_those():

@@ -10,16 +10,22 @@ from ppvae.distributions.covariances import (
     TiedCovariance,
 )
 from ppvae.distributions.diagonal import diagonal_gaussian
+from ppvae.distributions.diagonal_mixture import DiagonalMixture
 from ppvae.distributions.fits import refuse_misfit, refuse_other_than_rows
 from ppvae.distributions.flat import Flat, FlatPrior
+from ppvae.distributions.flow_prior import FlowPrior
+from ppvae.distributions.full_gaussian import full_gaussian, full_gaussian_width
 from ppvae.distributions.gaussian import GaussianLikelihood
 from ppvae.distributions.labels import refuse_labels
 from ppvae.distributions.masked import masked
+from ppvae.distributions.mixture_prior import MixturePrior, VampPrior
 from ppvae.distributions.normal_wishart import NormalWishart
 from ppvae.distributions.observed import PartlyObserved
 from ppvae.distributions.relaxed import GumbelLabels, RelaxedLabel, RelaxedPrior
 from ppvae.distributions.standard_normal import StandardNormal
 from ppvae.distributions.student_t import StudentTLikelihood
+from ppvae.distributions.sylvester import Sylvester
+from ppvae.distributions.transforms import Transforms
 from ppvae.distributions.wishart import Wishart
 
 __all__ = [
@@ -28,20 +34,28 @@ __all__ = [
     "CategoricalPrior",
     "Covariance",
     "DiagonalCovariance",
+    "DiagonalMixture",
     "Flat",
     "FlatPrior",
+    "FlowPrior",
     "FullCovariance",
     "GaussianLikelihood",
     "GumbelLabels",
+    "MixturePrior",
     "NormalWishart",
     "PartlyObserved",
     "RelaxedLabel",
     "RelaxedPrior",
     "StandardNormal",
     "StudentTLikelihood",
+    "Sylvester",
     "TiedCovariance",
+    "Transforms",
+    "VampPrior",
     "Wishart",
     "diagonal_gaussian",
+    "full_gaussian",
+    "full_gaussian_width",
     "masked",
     "refuse_labels",
     "refuse_misfit",
