@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +13,9 @@ from ppvae.cli.folders import free_folder
 from ppvae.cli.kinds import Listed, seed, whole
 from ppvae.cli.opening import announce, names_or_vae
 from ppvae.cli.outline import usual_estimators
-from ppvae.cli.own_options import own_options
 from ppvae.cli.parser import Verb
 from ppvae.cli.training_options import add_training_options
+from ppvae.cli.vary import variants, varied
 
 if TYPE_CHECKING:
     from ppvae.data import Data, Source
@@ -57,6 +56,12 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         metavar="K",
         help="draws per test row for log p(x), the same for all (default: 1000)",
     )
+    group.add_argument(
+        "--vary",
+        type=varied,
+        metavar="OPTION=VALUE,VALUE",
+        help="an option of the experiment, which is compared with itself at each of the values",
+    )
     group = parser.add_argument_group("training (defaults: the experiment's own)")
     add_training_options(group)
     group = parser.add_argument_group("results")
@@ -84,15 +89,16 @@ def _run(arguments: argparse.Namespace) -> int:
     from ppvae.experiment import find_recipe
 
     found = {name: find_recipe(name) for name in names}
-    options = own_options(COMPARE, found, arguments.rest)
-    recipes = [replace(recipe, options=options) for recipe in found.values()]
+    recipes = variants(COMPARE, found, arguments.rest, arguments.vary)
     bounds, optional = _estimators(estimators)
     loaded: dict[Source, Data] = {}
     data = [data_of(arguments, recipe, loaded) for recipe in recipes]
     for recipe, rows in zip(recipes, data, strict=True):
         # Before a folder is made for what will not be run.
-        first_look(recipe, rows, seed=seeds[0], **options).raise_if_wrong()
-    of = "-".join([*(recipe.name for recipe in recipes), *dict.fromkeys(d.name for d in data)])
+        first_look(recipe, rows, seed=seeds[0], **recipe.options).raise_if_wrong()
+    of = "-".join(
+        [*(recipe.name for recipe in found.values()), *dict.fromkeys(d.name for d in data)]
+    )
     folder = arguments.out or free_folder(f"compare-{of}")
     given: dict[str, Any] = {name: getattr(arguments, name) for name in _PASSED_ON}
     with _nothing_if_stopped(folder):

@@ -50,7 +50,7 @@ class VampPrior(nn.Module):
         posterior: q(z|x) from rows (B, P), a diagonal Gaussian with batch shape (B,); the method
             ``guide.distribution`` of a :class:`ppvae.guides.GaussianGuide`, whose parameters the
             prior then shares.
-        pseudo_inputs: u, (C, P), copied; C at least 1.
+        pseudo_inputs: u, (C, P), copied in torch's default dtype, as parameters are; C at least 1.
         learned: whether the u_c and the weights are learned.
         squash: what keeps u_c in the range of the data, such as ``torch.sigmoid`` for pixels in
             (0, 1), u_c being what it is applied to; nothing unless given.
@@ -78,7 +78,8 @@ class VampPrior(nn.Module):
         if isinstance(owner, nn.Module):
             self.guide = owner
         self.squash = squash
-        self.pseudo_inputs = nn.Parameter(pseudo_inputs.detach().clone(), requires_grad=learned)
+        rows = pseudo_inputs.detach().to(torch.get_default_dtype(), copy=True)
+        self.pseudo_inputs = nn.Parameter(rows, requires_grad=learned)
         self.logits = nn.Parameter(torch.zeros(len(pseudo_inputs)), requires_grad=learned)
 
     def forward(self) -> TorchDistribution:
