@@ -64,7 +64,10 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     )
     group = parser.add_argument_group("training (defaults: the experiment's own)")
     add_training_options(group)
-    group = parser.add_argument_group("results")
+    _add_result_options(parser.add_argument_group("results"))
+
+
+def _add_result_options(group: argparse._ActionsContainer) -> None:
     group.add_argument(
         "--out",
         type=Path,
