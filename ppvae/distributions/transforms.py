@@ -100,7 +100,8 @@ class _Remembered(Transform):
 
     def log_abs_det_jacobian(self, x: Tensor, y: Tensor) -> Tensor:
         """Log |det dy/dx|, (...,)."""
-        last_x, last_y = self._cached_x_y
+        last: Any = self._cached_x_y
+        last_x, last_y = last
         if self._log_slope is not None and x is last_x and y is last_y:
             return self._log_slope
         return torch.as_tensor(self.transform.log_abs_det_jacobian(x, y))

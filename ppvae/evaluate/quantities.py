@@ -165,7 +165,8 @@ def _scored(model: Trace, terms: LogTerms) -> str:
     args, fields = terms.batch
     x = args[0] if args else fields["x"]
     names = sorted(terms.likelihood)
-    if len(names) == 1 and model.nodes[names[0]]["value"].numel() == x.numel():
+    value: Any = model.nodes[names[0]]["value"] if len(names) == 1 else None
+    if value is not None and value.numel() == x.numel():
         return "x"
     return " and ".join(names)
 
