@@ -105,12 +105,14 @@ def posterior(pair: Pair, batch: Batch, given: Mapping[str, Tensor]) -> dict[str
             draws = torch.stack([run[name]["value"] * 1.0 for run in runs])
             how = f"average of {NUM_DRAWS} draws"
             found[name] = Moments(draws.mean(0), draws.std(0), how, sites[name])
-    auxiliary = {n for n, s in sites.items() if {"auxiliary", "is_auxiliary"} & s["infer"].keys()}
-    return {name: found[name] for name in sites if name not in auxiliary}
+    return {name: found[name] for name, site in sites.items() if not _is_auxiliary(site)}
 
 
 def code_of(pair: Pair, batch: Batch) -> dict[str, Code]:
-    """One code for each row: the mean of q(z|x), and of discrete sites a draw, by latent site."""
+    """One code for each row: the mean of q(z|x), and of discrete sites a draw, by latent site.
+
+    A discrete site of the guide alone, as the component of a mixture, is drawn and left out.
+    """
     sites = _free_sites(pair, batch, {})
     discrete = {name: site for name, site in sites.items() if is_discrete(site["fn"])}
     held = {name: site["value"] for name, site in discrete.items()}
@@ -119,7 +121,7 @@ def code_of(pair: Pair, batch: Batch) -> dict[str, Code]:
     return {
         name: Code(held[name], site, True) if name in held else Code(moments[name].loc, site, False)
         for name, site in sites.items()
-        if name in held or name in moments
+        if (name in held or name in moments) and not _is_auxiliary(site)
     }
 
 
@@ -135,6 +137,11 @@ def is_local(site: Site, num_rows: int) -> bool:
         frame.vectorized and frame.size == num_rows and frame.dim == -len(site["fn"].batch_shape)
         for frame in site["cond_indep_stack"]
     )
+
+
+def _is_auxiliary(site: Site) -> bool:
+    """Whether the guide alone has the site."""
+    return bool({"auxiliary", "is_auxiliary"} & site["infer"].keys())
 
 
 def _free_sites(pair: Pair, batch: Batch, given: Mapping[str, Tensor]) -> dict[str, Site]:

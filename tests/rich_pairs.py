@@ -59,8 +59,8 @@ def full_gaussian(width, latent_dim):
     return bernoulli_vae(width, latent_dim), guide
 
 
-def mixture_guide(width, latent_dim):
-    guide = MixtureGuide(MLP(width, [6], 3 * (1 + 2 * latent_dim)), 3)
+def mixture_guide(enumerated, width, latent_dim):
+    guide = MixtureGuide(MLP(width, [6], 3 * (1 + 2 * latent_dim)), 3, enumerated)
     return bernoulli_vae(width, latent_dim), guide
 
 
@@ -84,7 +84,8 @@ def flow_prior(width, latent_dim):
 # Constructors by name, from the widths of data and code.
 RICH = {
     "full-gaussian": full_gaussian,
-    "mixture-guide": mixture_guide,
+    "mixture-guide": partial(mixture_guide, True),
+    "mixture-guide-drawn": partial(mixture_guide, False),
     **{f"flow-guide-{name}": partial(flow_guide, name) for name in FLOWS},
     "mixture-prior": mixture_prior,
     "vamp-prior": vamp_prior,

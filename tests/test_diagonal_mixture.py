@@ -4,7 +4,7 @@ import pyro.distributions as dist
 import pytest
 import torch
 
-from ppvae.distributions import DiagonalMixture
+from ppvae.distributions import DiagonalMixture, Stratum
 
 # 5 standard errors of a normal estimate are passed by chance once in 1.7 million values; the tests
 # below look at about 40 of them, at one seed.
@@ -74,3 +74,23 @@ def test_far_out_in_a_tail_a_gradient_stays_finite():
 def test_a_draw_without_a_gradient_has_none():
     assert not mixture(*parameters()).sample((3,)).requires_grad
     assert mixture(*parameters()).rsample((3,)).requires_grad
+
+
+def test_a_component_and_its_draw_have_the_density_of_the_mixture():
+    q = mixture(*parameters())
+    z, component = torch.randn(50, 2), torch.arange(50) % 3
+    choice = dist.Categorical(logits=q.logits)
+    found = choice.log_prob(component) + Stratum(q, component).log_prob(z)
+    torch.testing.assert_close(found, q.log_prob(z), rtol=0, atol=1e-12)
+
+
+def test_a_component_is_drawn_from_itself():
+    logits, loc, log_scale = (each.detach() for each in parameters())
+    found = Stratum(mixture(logits, loc, log_scale), torch.tensor([[2], [0]]))
+    assert found.batch_shape == (2, 1)
+    z = found.expand((2, 20_000)).rsample()
+    for row, component in enumerate((2, 0)):
+        error = log_scale[component].exp() / 20_000**0.5
+        assert float(((z[row].mean(0) - loc[component]) / error).abs().max()) < WITHIN
+        torch.testing.assert_close(found.mean[row, 0], loc[component])
+        torch.testing.assert_close(found.variance[row, 0], (2 * log_scale[component]).exp())

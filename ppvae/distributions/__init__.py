@@ -23,6 +23,7 @@ from ppvae.distributions.normal_wishart import NormalWishart
 from ppvae.distributions.observed import PartlyObserved
 from ppvae.distributions.relaxed import GumbelLabels, RelaxedLabel, RelaxedPrior
 from ppvae.distributions.standard_normal import StandardNormal
+from ppvae.distributions.stratum import Stratum
 from ppvae.distributions.student_t import StudentTLikelihood
 from ppvae.distributions.sylvester import Sylvester
 from ppvae.distributions.transforms import Transforms
@@ -47,6 +48,7 @@ __all__ = [
     "RelaxedLabel",
     "RelaxedPrior",
     "StandardNormal",
+    "Stratum",
     "StudentTLikelihood",
     "Sylvester",
     "TiedCovariance",
