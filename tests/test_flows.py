@@ -16,6 +16,7 @@ from ppvae.distributions import (
     FlowPrior,
     MixturePrior,
     Sylvester,
+    Transforms,
     VampPrior,
     full_gaussian,
     full_gaussian_width,
@@ -174,6 +175,30 @@ def test_a_pair_that_has_run_is_copied_and_pickled(name, tmp_path):
     first = log_terms(*pair, fields).log_weight
     torch.manual_seed(1)
     torch.testing.assert_close(log_terms(*again, fields).log_weight, first, rtol=0, atol=0)
+
+
+def test_a_slope_is_that_of_the_draw_that_is_scored():
+    transformed = Transforms([autoregressive(D)])(dist.Normal(torch.zeros(2, D), 1.0).to_event(1))
+    (transform,) = transformed.transforms
+    first, second = torch.randn(2, D), torch.randn(2, D) + 3
+    y = transform(first)
+    transform(second)
+    expected = autoregressive_slope(transform, first)
+    torch.testing.assert_close(transform.log_abs_det_jacobian(first, y), expected)
+
+
+def autoregressive_slope(transform, x):
+    return torch.stack(
+        [torch.autograd.functional.jacobian(transform, row).det().abs().log() for row in x]
+    )
+
+
+def test_a_prior_that_has_been_scored_is_copied():
+    prior = FlowPrior(D, [pyro_transforms.affine_autoregressive(D, hidden_dims=[4])])
+    z = torch.randn(3, D)
+    density = prior().log_prob(z)
+    assert density.requires_grad
+    torch.testing.assert_close(copy.deepcopy(prior)().log_prob(z), density)
 
 
 def test_bad_input_is_refused():
