@@ -9,8 +9,12 @@ from zuko.transforms import MonotonicRQSTransform
 
 from ppvae.distributions import (
     BernoulliLikelihood,
+    CategoricalLikelihood,
+    ContinuousBernoulliLikelihood,
+    DiscretizedLogisticLikelihood,
     FlowPrior,
     MixturePrior,
+    PixelGaussianLikelihood,
     StandardNormal,
     Sylvester,
     VampPrior,
@@ -81,6 +85,22 @@ def flow_prior(width, latent_dim):
     return bernoulli_vae(width, latent_dim, prior), gaussian_guide(width, latent_dim)
 
 
+# Likelihoods, and how wide a decoder each needs for a pixel.
+LIKELIHOODS = {
+    "logistic-levels": (lambda: DiscretizedLogisticLikelihood(levels=2), 2),
+    "logistic-mixture-levels": (lambda: DiscretizedLogisticLikelihood(2, levels=2), 6),
+    "categorical-levels": (lambda: CategoricalLikelihood(2), 2),
+    "continuous-bernoulli": (ContinuousBernoulliLikelihood, 1),
+    "pixel-gaussian": (PixelGaussianLikelihood, 2),
+}
+
+
+def with_likelihood(name, width, latent_dim):
+    make, each = LIKELIHOODS[name]
+    model = VAE(MLP(latent_dim, [6], each * width), StandardNormal(latent_dim), make())
+    return model, gaussian_guide(width, latent_dim)
+
+
 # Constructors by name, from the widths of data and code.
 RICH = {
     "full-gaussian": full_gaussian,
@@ -90,4 +110,5 @@ RICH = {
     "mixture-prior": mixture_prior,
     "vamp-prior": vamp_prior,
     "flow-prior": flow_prior,
+    **{name: partial(with_likelihood, name) for name in LIKELIHOODS},
 }

@@ -3,6 +3,7 @@
 from ppvae.distributions.bernoulli import BernoulliLikelihood
 from ppvae.distributions.bernoulli_prior import BernoulliPrior
 from ppvae.distributions.categorical_prior import CategoricalPrior
+from ppvae.distributions.continuous_bernoulli import ContinuousBernoulliLikelihood
 from ppvae.distributions.covariances import (
     Covariance,
     DiagonalCovariance,
@@ -15,7 +16,12 @@ from ppvae.distributions.fits import refuse_misfit, refuse_other_than_rows
 from ppvae.distributions.flat import Flat, FlatPrior
 from ppvae.distributions.flow_prior import FlowPrior
 from ppvae.distributions.full_gaussian import full_gaussian, full_gaussian_width
-from ppvae.distributions.gaussian import GaussianLikelihood
+from ppvae.distributions.gaussian import GaussianLikelihood, PixelGaussianLikelihood
+from ppvae.distributions.grey_levels import (
+    CategoricalLikelihood,
+    DiscretizedLogistic,
+    DiscretizedLogisticLikelihood,
+)
 from ppvae.distributions.labels import refuse_labels
 from ppvae.distributions.masked import masked
 from ppvae.distributions.mixture_prior import MixturePrior, VampPrior
@@ -32,10 +38,14 @@ from ppvae.distributions.wishart import Wishart
 __all__ = [
     "BernoulliLikelihood",
     "BernoulliPrior",
+    "CategoricalLikelihood",
     "CategoricalPrior",
+    "ContinuousBernoulliLikelihood",
     "Covariance",
     "DiagonalCovariance",
     "DiagonalMixture",
+    "DiscretizedLogistic",
+    "DiscretizedLogisticLikelihood",
     "Flat",
     "FlatPrior",
     "FlowPrior",
@@ -45,6 +55,7 @@ __all__ = [
     "MixturePrior",
     "NormalWishart",
     "PartlyObserved",
+    "PixelGaussianLikelihood",
     "RelaxedLabel",
     "RelaxedPrior",
     "StandardNormal",
