@@ -90,12 +90,13 @@ def _guide(kind: str, width: int, hidden: int) -> nn.Module:
 
 def densities(experiment: Experiment, x: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
     """p(z|x) and q(z|x) on a grid z, (G,), of rows x, (B, 1): (B, G) each, summing to one."""
-    model, guide = experiment.model, experiment.guide
+    model: Any = experiment.model
+    guide: Any = experiment.guide
     with torch.no_grad():
-        noise = torch.distributions.Normal(z**2, model.log_scale.exp())  # type: ignore[union-attr]
+        noise = torch.distributions.Normal(z**2, model.log_scale.exp())
         prior = torch.distributions.Normal(0.0, 1.0)
         exact = (prior.log_prob(z) + noise.log_prob(x)).softmax(-1)
-        found = guide.distribution(x).log_prob(z[:, None, None]).T.softmax(-1)  # type: ignore[union-attr]
+        found = guide.distribution(x).log_prob(z[:, None, None]).T.softmax(-1)
     return exact, found
 
 

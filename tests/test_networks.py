@@ -171,6 +171,7 @@ def test_every_guide_with_an_encoder_is_among_those():
     guides = {type(build()[1]).__name__ for build in WITH_ENCODER.values()}
     drawing = {"GaussianGuide", "DeltaGuide", "BernoulliGuide", "CategoricalGuide"}
     drawing |= {"CVAEGuide", "M2Guide", "M1M2Guide"}
+    drawing |= {"FullGaussianGuide", "MixtureGuide", "FlowGuide"}
     assert guides == drawing | {"LayeredGaussianGuide", "MaskedGuide"}
 
 

@@ -106,8 +106,10 @@ class DiscretizedLogistic(TorchDistribution):
         self, batch_shape: Any, _instance: DiscretizedLogistic | None = None
     ) -> DiscretizedLogistic:
         """The same for a larger batch shape."""
-        parts = (part.expand(*batch_shape, -1) for part in (self.loc, self.scale, self.logits))
-        return DiscretizedLogistic(*parts, self.levels)
+        loc, scale, logits = (
+            part.expand(*batch_shape, -1) for part in (self.loc, self.scale, self.logits)
+        )
+        return DiscretizedLogistic(loc, scale, logits, self.levels)
 
     @property
     def mean(self) -> Tensor:
