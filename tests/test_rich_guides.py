@@ -69,7 +69,7 @@ GUIDES = {
 
 def test_the_gap_of_the_best_independent_guide_is_that_of_the_formula():
     model, x = linear_gaussian()
-    guide = trained(model, GaussianGuide(Linear(0)), x, 1200, gradient=StickingTheLanding())
+    guide = trained(model, GaussianGuide(Linear(0)), x, 2000, gradient=StickingTheLanding())
     lower = model.posterior(x).precision_matrix[0]
     exact = 0.5 * (lower.diagonal().log().sum() - lower.logdet())
     found, error = gap(model, guide, x)
@@ -80,7 +80,7 @@ def test_the_gap_of_the_best_independent_guide_is_that_of_the_formula():
 @pytest.mark.parametrize("make", GUIDES.values(), ids=GUIDES)
 def test_a_correlated_guide_closes_it(make):
     model, x = linear_gaussian()
-    found, error = gap(model, trained(model, make(), x, 1200, gradient=StickingTheLanding()), x)
+    found, error = gap(model, trained(model, make(), x, 2000, gradient=StickingTheLanding()), x)
     assert abs(found) + 5 * error < 1e-3
 
 
