@@ -19,6 +19,7 @@ from .mixture import MixtureGuide
 from .normal_wishart import NormalWishartGuide
 from .per_datum import PerDatumGuide
 from .per_datum_categorical import PerDatumCategoricalGuide
+from .vq import VQGuide
 from .weights_and_codes import WeightsAndCodesGuide
 
 __all__ = [
@@ -41,5 +42,6 @@ __all__ = [
     "NormalWishartGuide",
     "PerDatumCategoricalGuide",
     "PerDatumGuide",
+    "VQGuide",
     "WeightsAndCodesGuide",
 ]

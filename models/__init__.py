@@ -13,12 +13,14 @@ from .m2 import M2
 from .squared import Squared
 from .two_layers import TwoLayers
 from .vae import VAE
+from .vqvae import VQVAE
 
 __all__ = [
     "CVAE",
     "M1M2",
     "M2",
     "VAE",
+    "VQVAE",
     "BayesianGaussianMixture",
     "BayesianLogisticRegression",
     "BayesianVAE",

@@ -143,7 +143,8 @@ def _add(sites: Sites, name: str, site: Site, local: dict[str, Tensor], role: st
             f"'{layout.data.name}' with the data; got '{name}'."
         )
     if auxiliary:
-        sites.auxiliary[name] = log_density
+        # What the guide adds to log q is taken from what is optimised, as Pyro's own bounds do.
+        sites.auxiliary[name] = log_density if role == "model" else -log_density
     elif layout.is_local(site):
         local[name] = log_density
         if float(site["scale"]) != layout.scale:

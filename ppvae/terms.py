@@ -132,7 +132,8 @@ class LogTerms(SiteTerms):
     def auxiliary(self) -> Tensor:
         """Log-densities of sites marked ``infer={"auxiliary": True}``, (C, ..., K, B) nats.
 
-        They belong to what is optimised, never to the bound that is reported.
+        They belong to what is optimised, never to the bound that is reported: those of the model
+        are added, those of the guide taken away, as a site of log q is.
         """
         return self._total(self._stacked("auxiliary").values())
 

@@ -6,6 +6,7 @@ from functools import partial
 import torch
 from labelled_pairs import LABELLED, LABELLED_FIELDS, latents_of_labelled
 from rich_pairs import RICH
+from vq_pairs import VQ, latents_of_vq
 
 from ppvae.distributions import (
     BernoulliLikelihood,
@@ -148,7 +149,7 @@ PAIRS = {
     "with-holes-convolutional": lambda: with_holes(convolutions=True),
     "squared": lambda: (Squared(), GaussianGuide(MLP(1, [6], 2))),
     "two-layers": two_layers,
-    **{name: partial(build, P, D) for name, build in RICH.items()},
+    **{name: partial(build, P, D) for name, build in {**RICH, **VQ}.items()},
     **{name: partial(build, P) for name, build in LABELLED.items()},
 }
 
@@ -192,7 +193,8 @@ FIELDS = {
 
 def latents_of(pair):
     """The event shape of each latent site, by name."""
-    return latents_of_labelled(pair[0]) or LATENTS.get(type(pair[0]), {"z": (D,)})
+    found = latents_of_labelled(pair[0]) or latents_of_vq(pair[0], D)
+    return found or LATENTS.get(type(pair[0]), {"z": (D,)})
 
 
 def guided_of(pair):

@@ -1,8 +1,10 @@
 """Priors and likelihoods: the parts of a model that are distributions."""
 
+from ppvae.distributions.autoregressive import Autoregressive, AutoregressiveLikelihood
 from ppvae.distributions.bernoulli import BernoulliLikelihood
 from ppvae.distributions.bernoulli_prior import BernoulliPrior
 from ppvae.distributions.categorical_prior import CategoricalPrior
+from ppvae.distributions.codes import AutoregressiveCodes, Codes, UniformCodes
 from ppvae.distributions.continuous_bernoulli import ContinuousBernoulliLikelihood
 from ppvae.distributions.covariances import (
     Covariance,
@@ -27,6 +29,7 @@ from ppvae.distributions.masked import masked
 from ppvae.distributions.mixture_prior import MixturePrior, VampPrior
 from ppvae.distributions.normal_wishart import NormalWishart
 from ppvae.distributions.observed import PartlyObserved
+from ppvae.distributions.point import Point
 from ppvae.distributions.relaxed import GumbelLabels, RelaxedLabel, RelaxedPrior
 from ppvae.distributions.standard_normal import StandardNormal
 from ppvae.distributions.stratum import Stratum
@@ -36,10 +39,14 @@ from ppvae.distributions.transforms import Transforms
 from ppvae.distributions.wishart import Wishart
 
 __all__ = [
+    "Autoregressive",
+    "AutoregressiveCodes",
+    "AutoregressiveLikelihood",
     "BernoulliLikelihood",
     "BernoulliPrior",
     "CategoricalLikelihood",
     "CategoricalPrior",
+    "Codes",
     "ContinuousBernoulliLikelihood",
     "Covariance",
     "DiagonalCovariance",
@@ -56,6 +63,7 @@ __all__ = [
     "NormalWishart",
     "PartlyObserved",
     "PixelGaussianLikelihood",
+    "Point",
     "RelaxedLabel",
     "RelaxedPrior",
     "StandardNormal",
@@ -64,6 +72,7 @@ __all__ = [
     "Sylvester",
     "TiedCovariance",
     "Transforms",
+    "UniformCodes",
     "VampPrior",
     "Wishart",
     "diagonal_gaussian",

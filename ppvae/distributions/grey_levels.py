@@ -12,10 +12,15 @@ from torch.distributions import constraints
 from torch.distributions.constraints import Constraint
 from torch.nn.functional import logsigmoid
 
-__all__ = ["CategoricalLikelihood", "DiscretizedLogistic", "DiscretizedLogisticLikelihood"]
+__all__ = [
+    "CategoricalLikelihood",
+    "DiscretizedLogistic",
+    "DiscretizedLogisticLikelihood",
+    "Levels",
+]
 
 
-class _Levels(Constraint):
+class Levels(Constraint):
     """Multiples of 1 / (L - 1) from 0 to 1, up to rounding."""
 
     is_discrete = True
@@ -47,7 +52,7 @@ class GreyLevels(TorchDistribution):
     @property
     def support(self) -> Constraint:
         """The levels."""
-        return _Levels(self.logits.shape[-1])
+        return Levels(self.logits.shape[-1])
 
     def expand(self, batch_shape: Any, _instance: GreyLevels | None = None) -> GreyLevels:
         """The same for a larger batch shape."""
@@ -100,7 +105,7 @@ class DiscretizedLogistic(TorchDistribution):
     @property
     def support(self) -> Constraint:
         """The levels."""
-        return _Levels(self.levels)
+        return Levels(self.levels)
 
     def expand(
         self, batch_shape: Any, _instance: DiscretizedLogistic | None = None

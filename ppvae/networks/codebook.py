@@ -1,0 +1,128 @@
+"""A codebook that follows the vectors it stands for.
+
+With n_k the vectors of a batch nearest to code k and m_k their sum, in each training step
+
+    N_k <- g N_k + (1 - g) n_k,    S_k <- g S_k + (1 - g) m_k,    e_k = S_k / N_k
+
+which is k-means by moving averages. A code that is used too little begins anew at a vector of the
+batch; all do so in the first step.
+
+Source: van den Oord, Vinyals & Kavukcuoglu (2017), arXiv:1711.00937, appendix A.1.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import one_hot
+
+__all__ = ["Codebook", "perplexity"]
+
+# Multiples of it, without their whole part, lie evenly in [0, 1), however many there are.
+_GOLDEN = 0.6180339887498949
+
+
+class Codebook(nn.Module):
+    """K vectors e_k of width D; quantises others to the nearest of them.
+
+    It moves where it quantises in training mode, as batch normalisation does: nothing of it is a
+    parameter. A model's prior over codes and the guide share one.
+
+    Args:
+        size: K, at least 2.
+        code_dim: D, at least 1.
+        decay: g, in [0, 1).
+        restart_below: the share of an even use of all codes below which one begins anew, at
+            least 0; 0 where no code does after the first step.
+
+    Raises:
+        ValueError: an argument breaks these rules.
+    """
+
+    codes: Tensor
+    uses: Tensor
+    sums: Tensor
+    steps: Tensor
+
+    def __init__(
+        self, size: int, code_dim: int, decay: float = 0.99, restart_below: float = 0.01
+    ) -> None:
+        super().__init__()
+        if size < 2:
+            raise ValueError(f"size of a codebook must be at least 2; got {size}.")
+        if code_dim < 1:
+            raise ValueError(f"code_dim must be at least 1; got {code_dim}.")
+        if not 0 <= decay < 1:
+            raise ValueError(f"decay must be in [0, 1); got {decay}.")
+        if not 0 <= restart_below < 1:
+            raise ValueError(f"restart_below must be in [0, 1); got {restart_below}.")
+        self.decay = float(decay)
+        self.restart_below = float(restart_below)
+        self.register_buffer("codes", torch.randn(size, code_dim))
+        self.register_buffer("uses", torch.zeros(size))
+        self.register_buffer("sums", torch.zeros(size, code_dim))
+        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """Quantise vectors, (..., D): the nearest codes, with the gradient passed straight on.
+
+        The Jacobian is the identity; codes have no gradient.
+
+        Raises:
+            ValueError: the vectors are not D wide.
+        """
+        if vectors.shape[-1:] != self.codes.shape[-1:]:
+            raise ValueError(
+                f"vectors must be as wide as the codes, {self.codes.shape[-1]}; "
+                f"got shape {tuple(vectors.shape)}."
+            )
+        if self.training:
+            with torch.no_grad(), _in_full(vectors):
+                self._follow(vectors.to(self.codes.dtype).flatten(0, -2))
+        # What is added is exactly zero, so that the value is exactly a code.
+        return self.at(self.nearest(vectors)) + (vectors - vectors.detach())
+
+    def nearest(self, vectors: Tensor) -> Tensor:
+        """Which code is nearest to each vector, (..., D): whole numbers below K, (...)."""
+        with torch.no_grad(), _in_full(vectors):
+            products = vectors.to(self.codes.dtype) @ self.codes.T
+            return (self.codes.square().sum(-1) - 2 * products).argmin(-1)
+
+    def at(self, index: Tensor) -> Tensor:
+        """The codes of whole numbers below K, (...): (..., D)."""
+        chosen = self.codes.index_select(0, index.flatten())
+        return chosen.unflatten(0, index.shape)
+
+    def _follow(self, vectors: Tensor) -> None:
+        """Move by one batch of vectors, (N, D)."""
+        size, even = len(self.codes), len(vectors) / len(self.codes)
+        least = max(self.restart_below * even, torch.finfo(self.uses.dtype).tiny)
+        # Before the first step none has been used, so that all begin at vectors.
+        dead = self.uses < least
+        uses = torch.where(dead, even, self.uses)
+        # Spread over the batch, elsewhere in each step, without noise that a graph would not have.
+        number = torch.arange(size, device=vectors.device) + size * self.steps
+        place = (number.double() * _GOLDEN).remainder(1).mul(len(vectors)).long()
+        fresh = vectors.index_select(0, place)
+        self.steps.add_(1)
+        codes = torch.where(dead.unsqueeze(-1), fresh, self.codes)
+        sums = torch.where(dead.unsqueeze(-1), even * fresh, self.sums)
+        self.codes.copy_(codes)
+        chosen = one_hot(self.nearest(vectors), size).to(vectors.dtype)
+        self.uses.copy_(torch.lerp(chosen.sum(0), uses, self.decay))
+        self.sums.copy_(torch.lerp(chosen.T @ vectors, sums, self.decay))
+        self.codes.copy_(self.sums / self.uses.clamp(min=least).unsqueeze(-1))
+
+
+def _in_full(vectors: Tensor) -> torch.autocast:
+    """Products at the precision of the codes: which code is nearest hangs on small differences."""
+    return torch.autocast(vectors.device.type, enabled=False)
+
+
+def perplexity(index: Tensor, size: int) -> Tensor:
+    """exp(entropy) of how often each of K codes is used, (): K if all are used alike, 1 if one is.
+
+    Args:
+        index: whole numbers below K, of any shape.
+        size: K.
+    """
+    share = torch.bincount(index.flatten(), minlength=size).double() / index.numel()
+    return torch.special.entr(share).sum().exp()
