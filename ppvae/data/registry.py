@@ -10,6 +10,7 @@ from ppvae.data.digits import read_digits
 from ppvae.data.faithful import read_faithful
 from ppvae.data.fields import Raw
 from ppvae.data.mnist import read_mnist
+from ppvae.data.photographs import read_photographs
 from ppvae.data.simulated import (
     simulate_clusters,
     simulate_gaussian_toy,
@@ -54,6 +55,11 @@ BUILT_IN = {
         "the fixed binarisation of MNIST, 28x28 bits, no labels (files to be put in place)",
         read_binarized_mnist,
         binarize=("fixed",),
+    ),
+    "photographs": BuiltIn(
+        "5800 crops of two photographs, 32x32 colour (scikit-learn; embedded, no download)",
+        lambda data_dir: read_photographs(),
+        binarize=("none",),
     ),
     "breast_cancer": BuiltIn(
         "569 tumours, 30 measurements, standardised, with labels (scikit-learn; embedded)",

@@ -8,12 +8,23 @@ from typing import Any, ClassVar
 import torch
 from pyro.distributions import Categorical, TorchDistribution
 from torch import Tensor, nn
-from torch.distributions import constraints
+from torch.distributions.constraints import Constraint
 
 from ppvae.distributions.autoregressive import Autoregressive
 from ppvae.networks import CausalNetwork, Codebook
 
 __all__ = ["AutoregressiveCodes", "Codes", "UniformCodes"]
+
+
+class _OfCodebook(Constraint):
+    """Codes: single points among the vectors, which a codebook moves in training."""
+
+    is_discrete = True
+    event_dim = 2
+
+    def check(self, value: Tensor) -> Tensor:
+        """Whether each grid, (..., M, D), is of numbers."""
+        return value.isfinite().all(-1).all(-1)
 
 
 class Codes(TorchDistribution):
@@ -27,7 +38,7 @@ class Codes(TorchDistribution):
     """
 
     arg_constraints: ClassVar = {}
-    support = constraints.independent(constraints.real, 2)
+    support = _OfCodebook()
 
     def __init__(self, codebook: Codebook, index: TorchDistribution) -> None:
         self.codebook, self.index = codebook, index
@@ -71,7 +82,7 @@ class UniformCodes(nn.Module):
 
     def forward(self, *above: Tensor) -> TorchDistribution:
         """Return p(z) with event shape (M, D), whatever the levels above hold."""
-        logits = self.codebook.codes.new_zeros(self.places, len(self.codebook.codes))
+        logits = self.codebook.codes.new_zeros(self.places, self.codebook.size)
         return Codes(self.codebook, Categorical(logits=logits).to_event(1))
 
 
@@ -99,10 +110,10 @@ class AutoregressiveCodes(nn.Module):
         above: Callable[..., Tensor] | None = None,
     ) -> None:
         super().__init__()
-        if network.levels != len(codebook.codes):
+        if network.levels != codebook.size:
             raise ValueError(
                 f"network must have as many levels as the codebook has vectors, "
-                f"{len(codebook.codes)}; got {network.levels}."
+                f"{codebook.size}; got {network.levels}."
             )
         if network.grid_shape[0] != 1:
             raise ValueError(

@@ -1,11 +1,13 @@
 """A codebook that follows the vectors it stands for.
 
-With n_k the vectors of a batch nearest to code k and m_k their sum, in each training step
+With n_k how many of a batch's N vectors are nearest to code k, of K, and m_k their sum, each
+training step does
 
-    N_k <- g N_k + (1 - g) n_k,    S_k <- g S_k + (1 - g) m_k,    e_k = S_k / N_k
+    U_k <- g U_k + (1 - g) n_k K / N,    S_k <- g S_k + (1 - g) m_k K / N,    e_k = S_k / U_k
 
-which is k-means by moving averages. A code that is used too little begins anew at a vector of the
-batch; all do so in the first step.
+which is k-means by moving averages, and like k-means ends in one of several optima. U_k is 1 where
+all codes are used alike. One that is used too little begins anew at a vector of the batch; all do
+so in the first step.
 
 Source: van den Oord, Vinyals & Kavukcuoglu (2017), arXiv:1711.00937, appendix A.1.
 """
@@ -56,6 +58,7 @@ class Codebook(nn.Module):
             raise ValueError(f"restart_below must be in [0, 1); got {restart_below}.")
         self.decay = float(decay)
         self.restart_below = float(restart_below)
+        self.held = False
         self.register_buffer("codes", torch.randn(size, code_dim))
         self.register_buffer("uses", torch.zeros(size))
         self.register_buffer("sums", torch.zeros(size, code_dim))
@@ -86,29 +89,56 @@ class Codebook(nn.Module):
             products = vectors.to(self.codes.dtype) @ self.codes.T
             return (self.codes.square().sum(-1) - 2 * products).argmin(-1)
 
+    def hold(self) -> "Codebook":
+        """Stay as it is from now on, in training too."""
+        self.held = True
+        return self.eval()
+
+    def train(self, mode: bool = True) -> "Codebook":
+        """Switch to training or evaluation; one that is held stays in evaluation."""
+        return super().train(mode and not self.held)
+
+    @property
+    def size(self) -> int:
+        """K."""
+        return len(self.codes)
+
     def at(self, index: Tensor) -> Tensor:
         """The codes of whole numbers below K, (...): (..., D)."""
         chosen = self.codes.index_select(0, index.flatten())
         return chosen.unflatten(0, index.shape)
 
+    def begin_at(self, codes: Tensor) -> None:
+        """Begin at given codes, (K, D), such as those of k-means, as if they were used alike.
+
+        Raises:
+            ValueError: the codes have another shape.
+        """
+        if codes.shape != self.codes.shape:
+            raise ValueError(
+                f"codes must be {tuple(self.codes.shape)}; got shape {tuple(codes.shape)}."
+            )
+        self.codes.copy_(codes)
+        self.sums.copy_(codes)
+        self.uses.fill_(1.0)
+
     def _follow(self, vectors: Tensor) -> None:
         """Move by one batch of vectors, (N, D)."""
-        size, even = len(self.codes), len(vectors) / len(self.codes)
-        least = max(self.restart_below * even, torch.finfo(self.uses.dtype).tiny)
+        size, each = self.size, self.size / len(vectors)
         # Before the first step none has been used, so that all begin at vectors.
+        least = max(self.restart_below, torch.finfo(self.uses.dtype).tiny)
         dead = self.uses < least
-        uses = torch.where(dead, even, self.uses)
         # Spread over the batch, elsewhere in each step, without noise that a graph would not have.
         number = torch.arange(size, device=vectors.device) + size * self.steps
         place = (number.double() * _GOLDEN).remainder(1).mul(len(vectors)).long()
         fresh = vectors.index_select(0, place)
         self.steps.add_(1)
-        codes = torch.where(dead.unsqueeze(-1), fresh, self.codes)
-        sums = torch.where(dead.unsqueeze(-1), even * fresh, self.sums)
-        self.codes.copy_(codes)
-        chosen = one_hot(self.nearest(vectors), size).to(vectors.dtype)
-        self.uses.copy_(torch.lerp(chosen.sum(0), uses, self.decay))
-        self.sums.copy_(torch.lerp(chosen.T @ vectors, sums, self.decay))
+        self.uses.masked_fill_(dead, 1.0)
+        for kept in (self.codes, self.sums):
+            kept.copy_(torch.where(dead.unsqueeze(-1), fresh, kept))
+        chosen = one_hot(self.nearest(vectors), size).to(vectors.dtype) * each
+        self.uses.copy_(torch.lerp(chosen.sum(0), self.uses, self.decay))
+        self.sums.copy_(torch.lerp(chosen.T @ vectors, self.sums, self.decay))
         self.codes.copy_(self.sums / self.uses.clamp(min=least).unsqueeze(-1))
 
 
