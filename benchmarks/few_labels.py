@@ -8,12 +8,11 @@ M1+M2 (`ppvae fit m1-m2`): M1, a VAE, is trained once, on the 50000 training row
 labels, binarised anew in each epoch; M2 explains draws of its codes. Each cell trains M2 twice from
 the same weights, with all rows and with the labels alone (beta = 0, where the classifier has their
 cross-entropy and nothing else), and scores the 10000 test rows by q(y|.), and by Bayes' rule too
-where all rows were used. The last epoch counts. Settings were chosen by validation accuracy, at
-first on all 10000 validation rows and then on 1000 of them, for label draws 0 to 2 of 100 labels
-and draw 0 of 3000, with test accuracy printed beside it: no figure here is of label draws, or of
-test rows, that were never looked at. Draws 10 and 11 of 100 labels, tried once after that, had
-0.9285 and 0.9478. Settings are the same in every cell but for how many of the 100 rows of a batch
-have a label: 5, and of 1000 labels 10, of 3000 labels 20.
+where all rows were used. The last epoch counts. Settings are the same in every cell but for how
+many of the 100 rows of a batch have a label: 2, and of 600 labels 5, of 1000 labels 10, of 3000
+labels 20. They were chosen on the first 1000 validation rows, at last on label draw 20; draws 0 to
+2 served in the search before, with test accuracy in sight, and draws 10 and 11 of 100 labels were
+looked at once, with 40 epochs and 5 labelled rows: 0.9285 and 0.9478. The draws here are others.
 
 Pyro's best row is .958 / .949 / .944 / .932 with 3000 / 1000 / 600 / 100 labels; the paper's M1+M2,
 after thousands of epochs, .978 / .976 / .974 / .967. Writes few_labels.json (few_labels_m2.json
@@ -42,7 +41,7 @@ from ppvae import Experiment, SemiSupervised
 from ppvae.data import load
 from ppvae.experiment import build, find_recipe
 
-LABELLED = {3000: 20, 1000: 10}
+LABELLED = {3000: 20, 1000: 10, 600: 5}
 OPTIONS: dict[str, dict[str, Any]] = {
     "m1-m2": {"code_dim": 30, "latent_dim": 10, "hidden": 500, "m1_epochs": 40},
     "m2": {"latent_dim": 30, "hidden": 500},
@@ -59,7 +58,7 @@ def cell(made: Experiment, labels: int, seed: int, epochs: int) -> dict[str, flo
         experiment = replace(
             copy.deepcopy(made),
             estimator=SemiSupervised(ALPHA, beta),
-            labelled_per_batch=LABELLED.get(labels, 5),
+            labelled_per_batch=LABELLED.get(labels, 2),
         )
         run = ppvae.fit(experiment, data, epochs=epochs, threads=1, progress=False)
         found[f"{name}_seconds"] = time.perf_counter() - start
@@ -105,9 +104,9 @@ def main() -> int:
     """Train the cells asked for, print each, and keep all."""
     parser = argparse.ArgumentParser(description="MNIST with few labels.")
     parser.add_argument("--pair", choices=OPTIONS, default="m1-m2")
-    parser.add_argument("--labels", type=int, nargs="+", default=[3000, 1000, 600, 100])
-    parser.add_argument("--label-seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--labels", type=int, nargs="+", default=[100, 3000, 1000, 600])
+    parser.add_argument("--label-seeds", type=int, nargs="+", default=[30, 31, 32])
+    parser.add_argument("--epochs", type=int, default=80)
     parser.add_argument("--jobs", type=int, default=2, help="cells at a time, a thread each")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     chosen = parser.parse_args()

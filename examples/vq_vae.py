@@ -134,7 +134,7 @@ def picture(run: Any, data: Data) -> Figure:
     }
     figure = Figure(figsize=(12, 6.5), layout="constrained")
     for axes, (title, images) in zip(figure.subplots(1, 3), rows.items(), strict=True):
-        draw_mosaic(axes, images.reshape(8, 4, -1), shape)
+        draw_mosaic(axes, images.reshape(8, 4, -1).clip(0, 1), shape)
         axes.set_title(title)
     return figure
 

@@ -73,7 +73,6 @@ def vq_vae2(
     halvings = 2 if min(sides) >= 32 and not (sides[0] % 8 or sides[1] % 8) else 1
     low_shape = grid_shape(data.image_shape, halvings)
     features = (channels, *low_shape)
-    top_shape = grid_shape(features, 1)
     low, top = Codebook(codes, code_dim), Codebook(top_codes, code_dim)
     encoders = [
         GridEncoder(data.image_shape, channels, channels, halvings),
@@ -83,21 +82,13 @@ def vq_vae2(
         [GridJoin(code_dim, code_dim, low_shape, channels)],
         GridDecoder(channels, data.image_shape, channels, halvings),
     )
-    if prior == "uniform":
-        priors: list[nn.Module] = [
-            UniformCodes(book, math.prod(shape))
-            for book, shape in ((low, low_shape), (top, top_shape))
-        ]
-    else:
-        told = GridDecoder(code_dim, (CONTEXT, *low_shape), channels, 1, blocks=1)
-        lower = CausalNetwork((1, *low_shape), codes, context_features=CONTEXT)
-        priors = [
-            AutoregressiveCodes(low, lower, told),
-            AutoregressiveCodes(top, CausalNetwork((1, *top_shape), top_codes)),
-        ]
     small = data.num_train < 10_000
     return Experiment(
-        model=VQVAE(decoder, priors, GaussianLikelihood(0.3, learn_scale=True, min_scale=0.01)),
+        model=VQVAE(
+            decoder,
+            _priors(prior, low, top, low_shape, channels),
+            GaussianLikelihood(0.3, learn_scale=True, min_scale=0.01),
+        ),
         guide=VQGuide(
             encoders,
             [low, top],
@@ -108,6 +99,23 @@ def vq_vae2(
         lr=2e-3 if small else 1e-3,
         batch_size=64 if small else 128,
     )
+
+
+def _priors(
+    prior: str, low: Codebook, top: Codebook, low_shape: tuple[int, int], channels: int
+) -> list[nn.Module]:
+    """Of the lower grid given the top one, and of the top grid."""
+    top_shape = (low_shape[0] // 2, low_shape[1] // 2)
+    if prior == "uniform":
+        shapes = ((low, low_shape), (top, top_shape))
+        return [UniformCodes(book, math.prod(shape)) for book, shape in shapes]
+    width = top.codes.shape[1]
+    told = GridDecoder(width, (CONTEXT, *low_shape), channels, 1, blocks=1)
+    lower = CausalNetwork((1, *low_shape), low.size, context_features=CONTEXT)
+    return [
+        AutoregressiveCodes(low, lower, told),
+        AutoregressiveCodes(top, CausalNetwork((1, *top_shape), top.size)),
+    ]
 
 
 def _show() -> None:

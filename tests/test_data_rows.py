@@ -167,7 +167,7 @@ def test_data_folder_is_argument_then_environment_then_cache(monkeypatch, tmp_pa
 
 def test_each_name_is_listed():
     real = ["digits", "mnist", "fashion_mnist", "binarized_mnist"]
-    real += ["breast_cancer", "faithful", "wine"]
+    real += ["photographs", "breast_cancer", "faithful", "wine"]
     simulated = ["gaussian_toy", "clusters", "squares", "two_classes", "layers"]
     assert list(NAMES) == list(BUILT_IN) == [*real, *simulated]
 
