@@ -78,6 +78,7 @@ def vq_vae2(
         GridEncoder(data.image_shape, channels, channels, halvings),
         GridEncoder(features, code_dim, channels, 1),
     ]
+    join = GridJoin(channels, code_dim, low_shape, code_dim)
     decoder = JoinedDecoder(
         [GridJoin(code_dim, code_dim, low_shape, channels)],
         GridDecoder(channels, data.image_shape, channels, halvings),
@@ -89,12 +90,7 @@ def vq_vae2(
             _priors(prior, low, top, low_shape, channels),
             GaussianLikelihood(0.3, learn_scale=True, min_scale=0.01),
         ),
-        guide=VQGuide(
-            encoders,
-            [low, top],
-            [GridJoin(channels, code_dim, low_shape, code_dim)],
-            commitment,
-        ),
+        guide=VQGuide(encoders, [low, top], [join], commitment),
         epochs=60 if small else 10,
         lr=2e-3 if small else 1e-3,
         batch_size=64 if small else 128,
