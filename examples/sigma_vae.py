@@ -15,8 +15,8 @@ scale for each pixel goes to its bound where a pixel never changes.
 The picture holds the same codes z under four likelihoods: on its left all decoders are trained on
 the codes of one guide that stays as it is, on its right each pair has its own. Beside each line
 stands the variance of the Laplacian, that of the data being 1: below is blur, above is noise. On
-the same codes all means are about equally sharp (0.78 to 0.82), each being the mean of x given z;
-with guides of their own the fixed scale has 0.11.
+the same codes all means are about equally sharp, 0.78 to 0.82; under a guide of its own the fixed
+scale has 0.11.
 
 Source: Rybkin, Daniilidis & Levine (2021), arXiv:2006.13202.
 """
@@ -142,7 +142,7 @@ def picture(panels: dict[str, dict[str, ppvae.Run]], data: Data) -> Figure:
 
 
 def line(kind: str, run: ppvae.Run, num_particles: int) -> str:
-    """What a table says of a run on its test rows."""
+    """A run on its test rows, in words."""
     found, x = ppvae.evaluate(run, num_particles=num_particles), run.data.test["x"]
     evidence, kl = float(found["log_evidence_mean"]), float(found["kl_mean"])
     said = f"{kind:21}log p(x) {evidence:9.2f} nats"

@@ -17,7 +17,14 @@ from ppvae.traversals import pushforward, traverse
 # The site of the pairs that have several, and those through whose codes nobody can walk.
 SITES = {"two-layers": "z2", "m1-m2": "z1"}
 WITHOUT = {
-    *("bits", "clusters", "clusters-enumerated", "bayesian-mixture"),
+    *(
+        "bits",
+        "bits-enumerated",
+        "states-relaxed",
+        "clusters",
+        "clusters-enumerated",
+        "bayesian-mixture",
+    ),
     *("gaussian-mixture-drawn", "gaussian-mixture-summed", "gaussian-mixture-per-datum"),
     *("bayesian-regression", "bayesian-regression-full-rank"),
 }

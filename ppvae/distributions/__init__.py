@@ -2,7 +2,10 @@
 
 from ppvae.distributions.bernoulli import BernoulliLikelihood
 from ppvae.distributions.bernoulli_prior import BernoulliPrior
+from ppvae.distributions.bits import Bits
 from ppvae.distributions.categorical_prior import CategoricalPrior
+from ppvae.distributions.concrete import BinaryConcrete, Concrete, ReadBits, ReadStates
+from ppvae.distributions.concrete_prior import BinaryConcretePrior, ConcretePrior
 from ppvae.distributions.continuous_bernoulli import ContinuousBernoulliLikelihood
 from ppvae.distributions.covariances import (
     Covariance,
@@ -27,7 +30,7 @@ from ppvae.distributions.masked import masked
 from ppvae.distributions.mixture_prior import MixturePrior, VampPrior
 from ppvae.distributions.normal_wishart import NormalWishart
 from ppvae.distributions.observed import PartlyObserved
-from ppvae.distributions.relaxed import GumbelLabels, RelaxedLabel, RelaxedPrior
+from ppvae.distributions.relaxed import GumbelLabels, RelaxedLabel, RelaxedPrior, refuse_temperature
 from ppvae.distributions.standard_normal import StandardNormal
 from ppvae.distributions.stratum import Stratum
 from ppvae.distributions.student_t import StudentTLikelihood
@@ -38,8 +41,13 @@ from ppvae.distributions.wishart import Wishart
 __all__ = [
     "BernoulliLikelihood",
     "BernoulliPrior",
+    "BinaryConcrete",
+    "BinaryConcretePrior",
+    "Bits",
     "CategoricalLikelihood",
     "CategoricalPrior",
+    "Concrete",
+    "ConcretePrior",
     "ContinuousBernoulliLikelihood",
     "Covariance",
     "DiagonalCovariance",
@@ -56,6 +64,8 @@ __all__ = [
     "NormalWishart",
     "PartlyObserved",
     "PixelGaussianLikelihood",
+    "ReadBits",
+    "ReadStates",
     "RelaxedLabel",
     "RelaxedPrior",
     "StandardNormal",
@@ -73,4 +83,5 @@ __all__ = [
     "refuse_labels",
     "refuse_misfit",
     "refuse_other_than_rows",
+    "refuse_temperature",
 ]
