@@ -108,8 +108,7 @@ def learned(data: Data, how: str, one_draw: bool, epochs: int | None, seed: int)
     """Log p(x) and ELBO of the bits that one way has learned, means over test rows in nats."""
     made = build(find_recipe("bernoulli-latents"), data, seed=seed, how=how)
     estimator = ELBO(gradient=ScoreFunction()) if one_draw else None
-    settings = {"epochs": epochs, "seed": seed}
-    ppvae.fit(made, data, estimator=estimator, threads=1, progress=False, **settings)
+    ppvae.fit(made, data, estimator=estimator, epochs=epochs, seed=seed, threads=1, progress=False)
     log_evidence, elbo = made.log_evidence, made.elbo
     if how in ("relaxed", "hard"):
         exact = of_bits(cast(VAE, made.model), cast(nn.Module, made.guide), binary_codes(8))

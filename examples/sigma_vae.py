@@ -15,8 +15,7 @@ scale for each pixel goes to its bound where a pixel never changes.
 The picture holds the same codes z under four likelihoods: on its left all decoders are trained on
 the codes of one guide that stays as it is, on its right each pair has its own. Beside each line
 stands the variance of the Laplacian, that of the data being 1: below is blur, above is noise. On
-the same codes all means are about equally sharp, 0.78 to 0.82; under a guide of its own the fixed
-scale has 0.11.
+the same codes all means are about equally sharp, 0.78 to 0.82; the fixed scale by itself has 0.11.
 
 Source: Rybkin, Daniilidis & Levine (2021), arXiv:2006.13202.
 """
@@ -162,8 +161,7 @@ def _show() -> None:
     parser.add_argument("--out", type=Path, default=Path("sharpness.png"))
     parser.add_argument("--quick", action="store_true", help="10 epochs of each, 50 draws")
     chosen = parser.parse_args()
-    epochs, draws = (10, 50) if chosen.quick else (None, 1000)
-    data = load(DATA)
+    data, (epochs, draws) = load(DATA), (10, 50) if chosen.quick else (None, 1000)
     runs = {kind: trained(kind, data, epochs) for kind in KINDS}
     said = {kind: line(kind, run, draws) for kind, run in runs.items()}
     for what, kinds in (("densities in [0, 1]", DENSITIES), ("probabilities of levels", ON_LEVELS)):
