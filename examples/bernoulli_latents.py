@@ -12,8 +12,17 @@ is one on log p(x) of the relaxed model. Its decoder may read the bits that are 
 (hard, with the gradient passed straight through): then it is a bound on the model of bits, below
 that of the bits themselves.
 
-The last command trains each way for as many steps from the same weights, and says what log p(x) is
-under the bits that each has learned, summed over all codes.
+The last command trains each way for as many steps, and says what log p(x) is under the bits that
+each has learned, summed over all codes (nats per test row, three seeds, 200 s of one core):
+
+    scored            log p(x)  -23.842 (0.016)  ELBO  -24.468    five draws, VIMCO, L_5
+    enumerated        log p(x)  -23.902 (0.023)  ELBO  -24.045    the ELBO itself
+    relaxed           log p(x)  -24.760 (0.039)  ELBO  -25.883    one draw
+    hard              log p(x)  -25.569 (0.124)  ELBO  -26.140    one draw
+    scored, one draw  log p(x)  -26.979 (0.024)  ELBO  -27.071    the ELBO, the plain score function
+
+Of one draw, the relaxed path is nearer to the sum than the straight-through one, and both are
+nearer than the score; five scored draws with a baseline of their own do better still.
 
 Sources: Maddison, Mnih & Teh (2017), arXiv:1611.00712; Jang, Gu & Poole (2017), arXiv:1611.01144.
 """
@@ -69,7 +78,10 @@ def bernoulli_latents(
     decoder = MLP(latent_dim, [hidden], data.data_dim, activation=nn.ReLU)
     encoder = MLP(data.data_dim, [hidden], latent_dim, activation=nn.ReLU)
     if how in ("relaxed", "hard"):
-        return _relaxed(decoder, encoder, codes, temperature, how == "hard")
+        relaxed, relaxing = _relaxed(decoder, encoder, codes, temperature, how == "hard")
+        # Read as bits, the relaxed model is the one of bits.
+        known = of_bits(relaxed, relaxing, codes).log_evidence if how == "hard" else None
+        return Experiment(model=relaxed, guide=relaxing, epochs=100, lr=1e-3, log_evidence=known)
     model = VAE(decoder, BernoulliPrior(latent_dim), BernoulliLikelihood())
     guide = BernoulliGuide(encoder, enumerated=how == "enumerated")
     exact = ExactSum(model, guide, {"z": codes})
@@ -87,13 +99,10 @@ def bernoulli_latents(
 
 def _relaxed(
     decoder: nn.Module, encoder: nn.Module, codes: torch.Tensor, temperature: float, hard: bool
-) -> Experiment:
+) -> tuple[VAE, BinaryConcreteGuide]:
     prior = BinaryConcretePrior(codes.shape[1], temperature)
     model = VAE(nn.Sequential(ReadBits(hard), decoder), prior, BernoulliLikelihood())
-    guide = BinaryConcreteGuide(encoder, temperature)
-    # Read as bits, the relaxed model is the one of bits.
-    exact = of_bits(model, guide, codes).log_evidence if hard else None
-    return Experiment(model=model, guide=guide, epochs=100, lr=1e-3, log_evidence=exact)
+    return model, BinaryConcreteGuide(encoder, temperature)
 
 
 def of_bits(model: VAE, guide: nn.Module, codes: torch.Tensor) -> ExactSum:

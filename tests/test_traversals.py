@@ -161,6 +161,15 @@ def test_pictures_have_a_line_for_each_coordinate_and_each_of_the_grid(image_sha
     assert len(lines) == 1 + 4 + 4
 
 
+def test_grey_values_have_the_range_of_the_data():
+    pair, x = PAIRS["gaussian"](), rows_for(PAIRS["gaussian"]())
+    for figure in (
+        plot.traversal(traverse(pair, x), (1, 4, 4), 3 * x),
+        plot.pushforward(pushforward(pair, x, size=3), (1, 4, 4), 3 * x),
+    ):
+        assert figure.axes[0].images[0].get_clim() == (0.0, 3.0)
+
+
 def test_bad_input_is_refused():
     x = torch.randn(5, 6)
     for message, given in (

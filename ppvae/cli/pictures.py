@@ -112,7 +112,8 @@ def _traversal(run: Run) -> Figure:
     from ppvae import plot
     from ppvae.traversals import traverse
 
-    return plot.traversal(traverse(run, _first_rows(run, _POINTS)), run.data.image_shape)
+    rows = _first_rows(run, _POINTS)
+    return plot.traversal(traverse(run, rows), run.data.image_shape, rows["x"].cpu())
 
 
 def _pushforward(run: Run) -> Figure:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ppvae.plot.canvas import new_figure
-from ppvae.plot.mosaic import draw_lines, draw_mosaic
+from ppvae.plot.mosaic import draw_lines, draw_mosaic, shades
 
 __all__ = ["pushforward", "traversal"]
 
@@ -22,11 +22,17 @@ ImageShape = Sequence[int] | None
 _PANELS = 4
 
 
-def traversal(dataset: xarray.Dataset, image_shape: ImageShape) -> Figure:
+def traversal(dataset: xarray.Dataset, image_shape: ImageShape, x: Any = None) -> Figure:
     """A picture of what :func:`ppvae.traversals.traverse` returned, a line for each coordinate.
 
     Rows that are no images are drawn over the components of x, or over the coordinate of z where x
     has one component; the first four coordinates, each in axes of its own.
+
+    Args:
+        dataset: of the traversal.
+        image_shape: (C, H, W), or None for rows that are no images.
+        x: data, (N, P), whose least value is drawn black and whose greatest white; what the means
+            have beyond is cut off.
 
     Raises:
         ValueError: the model observes no rows at a site "x".
@@ -37,7 +43,7 @@ def traversal(dataset: xarray.Dataset, image_shape: ImageShape) -> Figure:
     if image_shape is not None:
         size = (0.62 * len(steps) + 2.4, 0.62 * len(names) + 1.1)
         figure, (axes,) = new_figure(1, 1, size=size)
-        heights, widths = draw_mosaic(axes, values, image_shape)
+        heights, widths = draw_mosaic(axes, values, image_shape, limits=_limits(x))
         activity = dataset["activity"].values
         lines = [f"{name}  ({each:.2f})" for name, each in zip(names, activity, strict=True)]
         axes.set_yticks(heights, lines)
@@ -66,7 +72,7 @@ def pushforward(dataset: xarray.Dataset, image_shape: ImageShape, x: Any = None)
     Args:
         dataset: of the grid.
         image_shape: (C, H, W), or None for rows that are no images.
-        x: data beside the grid, (N, P), drawn as points.
+        x: data beside the grid, (N, P), drawn as points; their range is that of the grey values.
 
     Raises:
         ValueError: the model observes no rows at a site "x", or x has another width.
@@ -81,7 +87,7 @@ def pushforward(dataset: xarray.Dataset, image_shape: ImageShape, x: Any = None)
     figure, every = new_figure(1, 1 + images, size=(5.6 + 6.0 * images, 5.6 if is_plane else 4.0))
     if image_shape is not None:
         cells = values[::-1] if is_plane else values[None]
-        _draw_images(every[0], cells, dataset, image_shape)
+        _draw_images(every[0], cells, dataset, image_shape, _limits(data))
     axes = every[-1]
     flat, names = _in_plane(values.reshape(-1, width), data, dataset)
     grid = flat[0].reshape(*values.shape[:-1], 2)
@@ -104,9 +110,13 @@ def _means(dataset: xarray.Dataset, what: str) -> Floats:
 
 
 def _draw_images(
-    axes: Axes, cells: Floats, dataset: xarray.Dataset, image_shape: Sequence[int]
+    axes: Axes,
+    cells: Floats,
+    dataset: xarray.Dataset,
+    image_shape: Sequence[int],
+    limits: tuple[float, float] | None,
 ) -> None:
-    heights, widths = draw_mosaic(axes, cells, image_shape)
+    heights, widths = draw_mosaic(axes, cells, image_shape, limits=limits)
     for axis, middles in (("x", widths), ("y", heights[::-1])):
         name = {"x": "first", "y": "second"}[axis]
         if name not in dataset.coords:
@@ -116,6 +126,10 @@ def _draw_images(
         axes.set(**{f"{axis}ticks": [middles[i] for i in shown], f"{axis}ticklabels": ticks})
         axes.set(**{f"{axis}label": dataset[name].attrs["long_name"]})
     axes.set_title("mean of p(x|z) on the grid")
+
+
+def _limits(x: Any) -> tuple[float, float] | None:
+    return None if x is None else shades(np.asarray(x, dtype=float))
 
 
 def _in_plane(
