@@ -2,7 +2,9 @@
 
 from .affine import AffineGuide
 from .bernoulli import BernoulliGuide
+from .binary_concrete import BinaryConcreteGuide
 from .categorical import CategoricalGuide
+from .concrete import ConcreteGuide
 from .cvae import CVAEGuide
 from .delta import DeltaGuide
 from .empty import EmptyGuide
@@ -25,8 +27,10 @@ from .weights_and_codes import WeightsAndCodesGuide
 __all__ = [
     "AffineGuide",
     "BernoulliGuide",
+    "BinaryConcreteGuide",
     "CVAEGuide",
     "CategoricalGuide",
+    "ConcreteGuide",
     "DeltaGuide",
     "EmptyGuide",
     "FlowGuide",

@@ -58,9 +58,11 @@ if TYPE_CHECKING:
     from ppvae.run import Run
     from ppvae.runs import load_run, resume
     from ppvae.schedules import Schedule
+    from ppvae.sharpness import sharpness
     from ppvae.svi import SVI
     from ppvae.terms import LogTerms
     from ppvae.to_arviz import to_arviz
+    from ppvae.traversals import pushforward, traverse
 
 __all__ = [
     "CIWAE",
@@ -115,11 +117,14 @@ __all__ = [
     "log_terms",
     "manifold",
     "predict",
+    "pushforward",
     "reconstruct",
     "refine",
     "resume",
     "sample",
+    "sharpness",
     "to_arviz",
+    "traverse",
 ]
 
 # Where the names are. They are imported when they are used: torch and Pyro take seconds to
@@ -155,9 +160,11 @@ _HOMES = {
     "run": "Run",
     "runs": "load_run resume",
     "schedules": "Schedule",
+    "sharpness": "sharpness",
     "svi": "SVI",
     "terms": "LogTerms",
     "to_arviz": "to_arviz",
+    "traversals": "pushforward traverse",
 }
 _HOME = {name: f"ppvae.{home}" for home, names in _HOMES.items() for name in names.split()}
 

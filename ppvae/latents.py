@@ -15,7 +15,7 @@ from ppvae.means import is_discrete
 from ppvae.pair import Batch, Pair, as_batch
 from ppvae.passes import as_pair, at_rest, held_on, select_rows, size_of
 
-__all__ = ["interpolate", "latent_map", "manifold", "unflattened"]
+__all__ = ["chosen_site", "interpolate", "latent_map", "manifold", "principal_axes", "unflattened"]
 
 
 def interpolate(
@@ -84,7 +84,7 @@ def latent_map(run: Any, batch: Any, *, site: str | None = None, seed: int = 0) 
     pair, rows = as_pair(run), as_batch(batch)
     with at_rest(pair, seed) as device:
         moments = posterior(pair, select_rows(rows, slice(None), device), {})
-    name = _chosen(moments, size_of(rows), site)
+    name = chosen_site(moments, size_of(rows), site)
     points, axes = _plane(moments[name].loc.cpu(), name)
     columns = dict(zip(("first", "second"), points.unbind(-1), strict=True))
     if "y" in rows[1]:
@@ -132,7 +132,7 @@ def manifold(
     with at_rest(pair, seed) as device:
         one = select_rows(like, slice(0, 1), device)
         sites = posterior(pair, one, {})
-        name = _chosen(sites, 1, site)
+        name = chosen_site(sites, 1, site)
         corner = sites[name].loc
         if corner.shape[1:] != (2,):
             raise ValueError(
@@ -148,7 +148,7 @@ def manifold(
     return found.assign_coords(second=values, first=values).assign_attrs(seed=seed, site=name)
 
 
-def _chosen(moments: Mapping[str, Moments], num_rows: int, site: str | None) -> str:
+def chosen_site(moments: Mapping[str, Moments], num_rows: int, site: str | None) -> str:
     """The latent site asked for, or the only one that has a value, and no label, per row."""
     local = [name for name, found in moments.items() if is_local(found.site, num_rows)]
     codes = [name for name in local if not is_discrete(moments[name].site["fn"])]
@@ -172,16 +172,25 @@ def _plane(codes: Tensor, name: str) -> tuple[Tensor, tuple[str, str]]:
     latent_dim = codes.shape[1]
     if latent_dim == 2:
         return codes, (f"{name}[0]", f"{name}[1]")
-    centred = codes - codes.mean(0)
-    _, singular, rows = torch.linalg.svd(centred, full_matrices=False)
-    axes = rows[:2]
-    largest = axes.gather(1, axes.abs().argmax(1, keepdim=True))
-    shares = (singular.square() / singular.square().sum())[:2].tolist()
+    axes, shares = principal_axes(codes)
     first, second = (
         f"principal axis {i} of {name} (D = {latent_dim}), {share:.0%} of variance"
-        for i, share in enumerate(shares, 1)
+        for i, share in enumerate(shares.tolist(), 1)
     )
-    return centred @ (axes * largest.sign()).T, (first, second)
+    return (codes - codes.mean(0)) @ axes.T, (first, second)
+
+
+def principal_axes(points: Tensor) -> tuple[Tensor, Tensor]:
+    """The first two principal axes of points (N, D), each with its share of the variance.
+
+    Returns:
+        The axes, (2, D), each of length one and turned so that its largest weight is positive, and
+        the shares, (2,).
+    """
+    _, singular, rows = torch.linalg.svd(points - points.mean(0), full_matrices=False)
+    axes = rows[:2]
+    largest = axes.gather(1, axes.abs().argmax(1, keepdim=True))
+    return axes * largest.sign(), (singular.square() / singular.square().sum())[:2]
 
 
 def _code_at(pair: Pair, batch: Batch, seed: int) -> dict[str, Code]:

@@ -4,6 +4,7 @@ import inspect
 from functools import partial
 
 import torch
+from discrete_pairs import DISCRETE, STATES
 from labelled_pairs import LABELLED, LABELLED_FIELDS, latents_of_labelled
 from rich_pairs import RICH
 from vq_pairs import VQ, latents_of_vq
@@ -23,6 +24,7 @@ from ppvae.guides import (
     AffineGuide,
     BernoulliGuide,
     CategoricalGuide,
+    ConcreteGuide,
     DeltaGuide,
     EmptyGuide,
     GaussianGuide,
@@ -149,7 +151,7 @@ PAIRS = {
     "with-holes-convolutional": lambda: with_holes(convolutions=True),
     "squared": lambda: (Squared(), GaussianGuide(MLP(1, [6], 2))),
     "two-layers": two_layers,
-    **{name: partial(build, P, D) for name, build in {**RICH, **VQ}.items()},
+    **{name: partial(build, P, D) for name, build in {**RICH, **VQ, **DISCRETE}.items()},
     **{name: partial(build, P) for name, build in LABELLED.items()},
 }
 
@@ -195,6 +197,9 @@ def latents_of(pair):
     """The event shape of each latent site, by name."""
     found = latents_of_labelled(pair[0]) or latents_of_vq(pair[0], D)
     return found or LATENTS.get(type(pair[0]), {"z": (D,)})
+    if isinstance(pair[1], ConcreteGuide):
+        return {"z": (D, STATES)}
+    return latents_of_labelled(pair[0]) or LATENTS.get(type(pair[0]), {"z": (D,)})
 
 
 def guided_of(pair):

@@ -90,7 +90,8 @@ def test_fit_writes_what_it_says(capsys):
     assert f"kept in   {folder}" in out
     assert "ELBO" in out and "nats" in out
     pictures = out.split("pictures  ")[1].split("\n")[0].split(", ")
-    assert pictures == ["history.png", "samples.png", "reconstructions.png", "latent-map.png"]
+    names = "history samples reconstructions latent-map interpolation traversal pushforward"
+    assert pictures == [f"{name}.png" for name in names.split()]
     for name in pictures:
         assert (folder / name).read_bytes().startswith(b"\x89PNG")
     assert {"settings.json", "checkpoint.safetensors"} <= {p.name for p in folder.iterdir()}

@@ -33,7 +33,11 @@ LAYERS = (
         *("settings", "state", "training", "atomic", "netcdf", "checkpoint", "explain"),
         *("keeper", "progress", "run", "prepare", "suits", "fitting", "fit", "runs"),
     ),
-    ("means", "passes", "generate", "codes", "impute", "latents", "by_class", "predict", "plot"),
+    (
+        *("means", "passes", "generate", "codes", "impute", "latents", "walks", "traversals"),
+        "sharpness",
+        *("by_class", "predict", "plot"),
+    ),
     (
         *("arviz_bridge", "arviz_draws", "to_arviz", "evaluate", "refine", "inference_gaps"),
         *("intervals", "verdict", "report", "compare", "bench", "testing"),

@@ -19,6 +19,7 @@ __all__ = ["save_figure", "write_pictures"]
 _ROWS = 100
 _PAIRS = 20
 _POINTS = 2000
+_LINES = 8
 
 
 def write_pictures(run: Run, folder: Path) -> tuple[list[Path], list[str]]:
@@ -98,6 +99,31 @@ def _latent_map(run: Run) -> Figure:
     return plot.latent_map(latent_map(run, _first_rows(run, _POINTS)))
 
 
+def _interpolation(run: Run) -> Figure:
+    from ppvae import plot
+    from ppvae.latents import interpolate
+
+    rows = _first_rows(run, 2 * _LINES)
+    first, second = ({name: values[half::2] for name, values in rows.items()} for half in range(2))
+    return plot.interpolation(interpolate(run, first, second), run.data.image_shape)
+
+
+def _traversal(run: Run) -> Figure:
+    from ppvae import plot
+    from ppvae.traversals import traverse
+
+    rows = _first_rows(run, _POINTS)
+    return plot.traversal(traverse(run, rows), run.data.image_shape, rows["x"].cpu())
+
+
+def _pushforward(run: Run) -> Figure:
+    from ppvae import plot
+    from ppvae.traversals import pushforward
+
+    rows = _first_rows(run, _POINTS)
+    return plot.pushforward(pushforward(run, rows), run.data.image_shape, rows["x"].cpu())
+
+
 def _first_rows(run: Run, num_rows: int) -> dict[str, Any]:
     return {name: values[:num_rows] for name, values in run.data.test.items()}
 
@@ -107,4 +133,7 @@ _DRAWN: dict[str, Callable[[Run], Figure]] = {
     "samples": _samples,
     "reconstructions": _reconstructions,
     "latent-map": _latent_map,
+    "interpolation": _interpolation,
+    "traversal": _traversal,
+    "pushforward": _pushforward,
 }

@@ -3,8 +3,11 @@
 from ppvae.distributions.autoregressive import Autoregressive, AutoregressiveLikelihood
 from ppvae.distributions.bernoulli import BernoulliLikelihood
 from ppvae.distributions.bernoulli_prior import BernoulliPrior
+from ppvae.distributions.bits import Bits
 from ppvae.distributions.categorical_prior import CategoricalPrior
 from ppvae.distributions.codes import AutoregressiveCodes, Codes, UniformCodes
+from ppvae.distributions.concrete import BinaryConcrete, Concrete, ReadBits, ReadStates
+from ppvae.distributions.concrete_prior import BinaryConcretePrior, ConcretePrior
 from ppvae.distributions.continuous_bernoulli import ContinuousBernoulliLikelihood
 from ppvae.distributions.covariances import (
     Covariance,
@@ -30,7 +33,7 @@ from ppvae.distributions.mixture_prior import MixturePrior, VampPrior
 from ppvae.distributions.normal_wishart import NormalWishart
 from ppvae.distributions.observed import PartlyObserved
 from ppvae.distributions.point import Point
-from ppvae.distributions.relaxed import GumbelLabels, RelaxedLabel, RelaxedPrior
+from ppvae.distributions.relaxed import GumbelLabels, RelaxedLabel, RelaxedPrior, refuse_temperature
 from ppvae.distributions.standard_normal import StandardNormal
 from ppvae.distributions.stratum import Stratum
 from ppvae.distributions.student_t import StudentTLikelihood
@@ -44,9 +47,14 @@ __all__ = [
     "AutoregressiveLikelihood",
     "BernoulliLikelihood",
     "BernoulliPrior",
+    "BinaryConcrete",
+    "BinaryConcretePrior",
+    "Bits",
     "CategoricalLikelihood",
     "CategoricalPrior",
     "Codes",
+    "Concrete",
+    "ConcretePrior",
     "ContinuousBernoulliLikelihood",
     "Covariance",
     "DiagonalCovariance",
@@ -64,6 +72,8 @@ __all__ = [
     "PartlyObserved",
     "PixelGaussianLikelihood",
     "Point",
+    "ReadBits",
+    "ReadStates",
     "RelaxedLabel",
     "RelaxedPrior",
     "StandardNormal",
@@ -82,4 +92,5 @@ __all__ = [
     "refuse_labels",
     "refuse_misfit",
     "refuse_other_than_rows",
+    "refuse_temperature",
 ]

@@ -13,7 +13,7 @@ from ppvae.distributions.categorical_prior import refuse_probabilities
 from ppvae.distributions.observed import PartlyObserved
 from ppvae.networks.one_hot import one_hot
 
-__all__ = ["GumbelLabels", "RelaxedLabel", "RelaxedPrior"]
+__all__ = ["GumbelLabels", "RelaxedLabel", "RelaxedPrior", "refuse_temperature"]
 
 
 class RelaxedLabel(dist.TorchDistribution):
@@ -105,7 +105,7 @@ class GumbelLabels(nn.Module):
 
     def __init__(self, temperature: float = 0.5) -> None:
         super().__init__()
-        _refuse_temperature(temperature)
+        refuse_temperature(temperature)
         self.temperature = temperature
 
     def forward(self, logits: Tensor, y: Tensor) -> RelaxedLabel:
@@ -128,7 +128,7 @@ class RelaxedPrior(nn.Module):
 
     def __init__(self, probabilities: Tensor, temperature: float = 0.5) -> None:
         super().__init__()
-        _refuse_temperature(temperature)
+        refuse_temperature(temperature)
         refuse_probabilities(probabilities)
         self.temperature = temperature
         self.register_buffer("logits", (probabilities / probabilities.sum()).log())
@@ -138,6 +138,11 @@ class RelaxedPrior(nn.Module):
         return RelaxedLabel(self.logits, self.temperature)
 
 
-def _refuse_temperature(temperature: float) -> None:
+def refuse_temperature(temperature: float) -> None:
+    """Refuse what is no temperature.
+
+    Raises:
+        ValueError: temperature is not positive and finite.
+    """
     if not 0 < temperature < math.inf:
         raise ValueError(f"temperature must be positive and finite; got {temperature}.")

@@ -1,5 +1,6 @@
 """Figures, each returned and never shown: of training, of what a pair does, of comparisons."""
 
+from ppvae.plot.beside import beside
 from ppvae.plot.classes import accuracies, by_class
 from ppvae.plot.curves import curves, curves_by, history
 from ppvae.plot.draws import ByDraws, against_draws
@@ -16,12 +17,14 @@ from ppvae.plot.pictures import (
 )
 from ppvae.plot.posteriors import posteriors
 from ppvae.plot.rows import heat, histograms, intervals, sums
+from ppvae.plot.walks import pushforward, traversal
 
 __all__ = [
     "ByDraws",
     "Ellipses",
     "accuracies",
     "against_draws",
+    "beside",
     "by_class",
     "curves",
     "curves_by",
@@ -37,9 +40,11 @@ __all__ = [
     "latent_map",
     "manifold",
     "posteriors",
+    "pushforward",
     "reconstructions",
     "samples",
     "staircase",
     "sums",
     "touching",
+    "traversal",
 ]
