@@ -1,7 +1,7 @@
 """Fixed binarisation of MNIST: what do a richer q(z|x), a richer p(z), a second layer buy?
 
-    python benchmarks/richer.py                                 # all rows, three seeds
-    python benchmarks/richer.py --rows planar iaf --seeds 0 --epochs 1      # a first look
+    python benchmarks/richer.py                     # all rows but flow-prior, three seeds
+    python benchmarks/richer.py --rows planar iaf --seeds 0 --epochs 1          # a first look
 
 One network each way with a hidden layer of 300 units, 40 latents, Adam at 1e-3, batches of 100,
 one draw, the KL weighed in from 0 to 1 over the first fifth of the steps: the same in every row.
@@ -48,6 +48,8 @@ from ppvae.named import estimator_named
 from ppvae.pair import Pair
 
 FIRST = "diagonal"
+# Six times as long an epoch as the first: only where it is asked for.
+DEAR = "flow-prior"
 # The experiment of a row and its options, beside those that all have.
 ROWS: dict[str, tuple[str, dict[str, Any]]] = {
     FIRST: ("flow-guide", {"kind": "diagonal"}),
@@ -56,7 +58,7 @@ ROWS: dict[str, tuple[str, dict[str, Any]]] = {
     "spline": ("flow-guide", {"kind": "spline", "transforms": 2}),
     "mixture-prior": ("vampprior", {"kind": "mixture", "components": 250}),
     "vamp-prior": ("vampprior", {"kind": "vamp", "components": 250}),
-    "flow-prior": ("vampprior", {"kind": "flow"}),
+    DEAR: ("vampprior", {"kind": "flow"}),
     "two-layers": ("hierarchical", {"kind": "layered"}),
 }
 SHARED = {"latent_dim": 40, "hidden": 300}
@@ -202,9 +204,10 @@ def shown(lines: list[dict[str, Any]]) -> str:
 def parsed() -> argparse.Namespace:
     """What was asked for."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS))
+    usual = [row for row in ROWS if row != DEAR]
+    parser.add_argument("--rows", nargs="+", choices=ROWS, default=usual)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--epochs", type=int, default=25)
     parser.add_argument("--warm-up", type=float, default=0.2, help="share of the steps")
     parser.add_argument("--draws", type=int, default=500, help="of log p(x)")
     parser.add_argument("--test-rows", type=int, default=1000)

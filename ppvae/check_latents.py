@@ -19,14 +19,12 @@ def misfits(model: Trace, guide: Trace) -> list[str]:
 
     A code of one coordinate would broadcast against a wide prior and seem correct.
     """
-    shapes = {
-        name: site["fn"].event_shape for name, site in guide.nodes.items() if _is_latent(site)
-    }
+    expected, drawn = _shapes(model), _shapes(guide)
     return [
         f"site '{name}' of the guide must have the event shape that the model gives it, "
-        f"{tuple(site['fn'].event_shape)}; got {tuple(shapes[name])}."
-        for name, site in model.nodes.items()
-        if _is_latent(site) and site["fn"].event_shape != shapes.get(name, site["fn"].event_shape)
+        f"{expected[name]}; got {drawn[name]}."
+        for name in expected
+        if drawn.get(name, expected[name]) != expected[name]
     ]
 
 
@@ -51,5 +49,11 @@ def why_not_run(pair: Pair, batch: Batch, words: str) -> str:
     return next(iter(misfits(*traces)), words)
 
 
-def _is_latent(site: Any) -> bool:
-    return site["type"] == "sample" and not site["is_observed"]
+def _shapes(trace: Trace) -> dict[str, tuple[int, ...]]:
+    """The event shapes of the latent sites."""
+    sites: dict[str, Any] = dict(trace.nodes)
+    return {
+        name: tuple(site["fn"].event_shape)
+        for name, site in sites.items()
+        if site["type"] == "sample" and not site["is_observed"]
+    }

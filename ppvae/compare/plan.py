@@ -134,8 +134,9 @@ def _usual(recipes: Sequence[Recipe]) -> list[pyro.infer.ELBO]:
     Of several pairs one would see which lies above which: the plain ELBO of each is enough.
     """
     names = next((recipe.estimators for recipe in recipes if recipe.estimators), ())
-    usual = default_estimators() if len(recipes) == 1 else [ELBO()]
-    return [estimator_named(name) for name in names] or usual
+    if names:
+        return [estimator_named(name) for name in names]
+    return default_estimators() if len(recipes) == 1 else [ELBO()]
 
 
 def _recipe(maker: Maker) -> Recipe:
