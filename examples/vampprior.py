@@ -54,12 +54,10 @@ def vampprior(
         raise ValueError(f"kind must be one of {', '.join(KINDS)}; got {kind!r}.")
     decoder = MLP(latent_dim, [hidden], data.data_dim, activation=nn.ReLU)
     guide = GaussianGuide(MLP(data.data_dim, [hidden], 2 * latent_dim, activation=nn.ReLU))
-    _prior(data, kind, components, latent_dim, guide)
+    prior = _prior(data, kind, components, latent_dim, guide)
     small = data.num_train < 10_000
     return Experiment(
-        model=VAE(
-            decoder, _prior(data, kind, components, latent_dim, guide), BernoulliLikelihood()
-        ),
+        model=VAE(decoder, prior, BernoulliLikelihood()),
         guide=guide,
         epochs=35 if small else 20,
         lr=2e-3 if small else 1e-3,
@@ -75,6 +73,11 @@ def _prior(
     if kind == "mixture":
         return MixturePrior(latent_dim, components)
     if kind == "vamp":
+        if not 1 <= components <= data.num_train:
+            raise ValueError(
+                f"components must lie between 1 and the number of training rows, {data.num_train}, "
+                f"at which pseudo-inputs begin; got {components}."
+            )
         rows = data.train["x"][torch.randperm(data.num_train)[:components]]
         return VampPrior(guide.distribution, torch.logit(0.9 * rows + 0.05), squash=torch.sigmoid)
     # Couplings: quick to draw from and to score.

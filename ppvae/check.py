@@ -14,8 +14,10 @@ from torch import Tensor
 from torch.distributions.constraints import Constraint
 
 from ppvae.check_gradients import gradient_findings
+from ppvae.check_latents import misfits, why_not_run
 from ppvae.check_particles import mixed_particles
 from ppvae.diagnose import bad_site
+from ppvae.distributions import rule_of
 from ppvae.pair import Batch, Pair, as_batch
 from ppvae.scope import Program
 from ppvae.terms import LogTerms
@@ -66,10 +68,10 @@ class Report:
 def check(model: Program, guide: Program, batch: Any) -> Report:
     """Run a pair on a batch and say what is there and what is wrong; the pair is left as it was.
 
-    Looked for: latent sites that differ between model and guide, a missing ``to_event``, a
-    distribution that broadcasts against the data, data outside of the support, values that are
-    not finite, parameters that no gradient reaches, networks that were not made known, scales on
-    one side only, and particles drawn together that score otherwise than one by one.
+    Looked for: latent sites or their shapes that differ between model and guide, a missing
+    ``to_event``, a distribution that broadcasts against the data, data outside of the support,
+    values that are not finite, parameters that no gradient reaches, networks that were not made
+    known, scales on one side only, and particles that score otherwise together than alone.
 
     Args:
         model: p, a Pyro program.
@@ -84,13 +86,14 @@ def check(model: Program, guide: Program, batch: Any) -> Report:
             with rehearsal(pair):
                 traces = trace_pair(pair, arguments, 1)[0]
         except (ValueError, RuntimeError, IndexError, KeyError) as error:
-            report.problems.append(_in_words(error))
+            report.problems.append(why_not_run(pair, arguments, _in_words(error)))
             return report
         model_trace, guide_trace = map(prune_subsample_sites, traces)
         for role, trace in (("model", model_trace), ("guide", guide_trace)):
             for name, site in _samples(trace):
                 report.sites.append(_described(role, name, site))
                 report.problems += site_problems(role, name, site, enumerated_dims(traces))
+        report.problems = report.problems or misfits(model_trace, guide_trace)
         report.remarks += _one_sided_scales(model_trace, guide_trace)
         report.remarks += _unheeded_mask(pair, arguments)
         report.support = _support(model_trace, arguments)
@@ -210,13 +213,13 @@ def _outside_support(role: str, name: str, site: Site) -> list[str]:
         inside = fn.support.check(value)
     except NotImplementedError:
         return []
-    if isinstance(mask, Tensor):
-        inside = inside | ~mask
+    inside = inside | ~mask if isinstance(mask, Tensor) else inside
     if bool(inside.all()):
         return []
     odd = value[~inside.expand(value.shape)].flatten()[0].item()
     hint = " (grey data are binarised by --binarize dynamic)" if _name(fn) == "Bernoulli" else ""
-    return [f"data at site '{name}' must lie in the support of {_name(fn)}; got {odd:g}{hint}."]
+    where = _name(fn) + rule_of(fn.support)
+    return [f"data at site '{name}' must lie in the support of {where}; got {odd:g}{hint}."]
 
 
 def _one_sided_scales(model: Trace, guide: Trace) -> list[str]:

@@ -13,6 +13,7 @@ from torch.distributions import constraints
 from torch.distributions.constraints import Constraint
 
 from ppvae.data import Data
+from ppvae.distributions import rule_of
 from ppvae.estimators import SemiSupervised
 from ppvae.pair import Pair
 from ppvae.prepare import first_rows
@@ -38,7 +39,8 @@ def refuse_outside(data: Data, support: Constraint) -> None:
         if not bool(inside.all()):
             row = int((~inside).nonzero()[0])
             raise ValueError(
-                f"x must lie in the support of the model's likelihood; got {split} row {row}, "
+                f"x must lie in the support of the model's likelihood{rule_of(support)}; "
+                f"got {split} row {row}, "
                 f"from {fields['x'][row].min():g} to {fields['x'][row].max():g}."
             )
 

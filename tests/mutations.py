@@ -69,6 +69,7 @@ def copied() -> Iterator[Path]:
         shutil.copytree(ROOT / "tests", copy / "tests", ignore=skip)
         for name in MAPPED:
             shutil.copytree(ROOT / name, copy / "ppvae" / name, ignore=skip)
+        shutil.copytree(ROOT / "benchmarks", copy / "benchmarks", ignore=skip)
         shutil.copy(ROOT / "setup.cfg", copy)
         (copy / "origin_of_ppvae.py").write_text(PLUGIN)
         yield copy

@@ -30,6 +30,11 @@ def other(x):
     with pyro.plate("data", len(x)):
         pyro.sample("code", dist.Normal(x.new_zeros(len(x), 2), 1.0).to_event(1))
 """
+FLOW = "FlowGuide(nn.Linear(data.data_dim, 10), [conditional_planar(3, 4, [5])], 4)"
+FLOW_IMPORTS = """
+from pyro.distributions.transforms import conditional_planar
+from ppvae.guides import FlowGuide
+"""
 
 
 def pair_text(name: str = "mine", decoder: str = LINEAR, guide: str = GUIDE) -> str:
@@ -39,6 +44,12 @@ def pair_text(name: str = "mine", decoder: str = LINEAR, guide: str = GUIDE) -> 
 FILES = {
     "good.py": pair_text(),
     "conv28.py": pair_text(decoder="ConvDecoder(width, (1, 28, 28))"),
+    "flow3.py": FLOW_IMPORTS + pair_text(guide=FLOW),
+    "uneven.py": FLOW_IMPORTS + pair_text(guide=FLOW.replace("10", "8")),
+    "levels.py": "from ppvae.distributions import DiscretizedLogisticLikelihood\n"
+    + pair_text(decoder="nn.Linear(width, 2 * data.data_dim)").replace(
+        "BernoulliLikelihood())", "DiscretizedLogisticLikelihood())"
+    ),
     "latents.py": OTHER_SITE + pair_text(guide="other"),
     "syntax.py": "def mine(data:\n",
     "raises.py": "import nowhere_to_be_found\n",
@@ -59,6 +70,10 @@ def write_faulty_files() -> None:
     np.save("grey.npy", x)
     x[3, 2] = np.nan
     np.save("nan.npy", x)
+    levels = np.arange(80).reshape(20, 4) / 255
+    np.save("above.npy", levels + (levels == levels.max()) * 1.0)
+    np.save("between.npy", levels + (levels == levels.max()) * 0.5 / 255)
+    np.save("six.npy", np.zeros((20, 1, 6, 6)))
     np.save("objects.npy", np.array([{"run": "me"}]), allow_pickle=True)
     Path("pickled.pt").write_bytes(pickle.dumps({"x": print}))
     Path("file").write_text("a file is no folder")

@@ -4,12 +4,14 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
 import ppvae.data
 from ppvae.cli import main
-from ppvae.cli.compare import ESTIMATORS
+from ppvae.cli.compare import ESTIMATORS, SEVERAL
 from ppvae.cli.outline import outlines
-from ppvae.compare.plan import default_estimators
+from ppvae.compare.plan import entries
+from ppvae.data import from_arrays
 from ppvae.experiment import built_in, find_recipe
 from ppvae.named import NAMES, name_of
 
@@ -20,7 +22,10 @@ def said(capsys: pytest.CaptureFixture[str], *words: str) -> str:
 
 
 def test_the_first_line_names_the_estimators_that_compare_would_take():
-    assert [name_of(each) for each in default_estimators()] == list(ESTIMATORS)
+    data, pair = from_arrays({"x": torch.rand(3, 2)}), find_recipe("vae")
+    for recipes, names in (([pair], ESTIMATORS), ([pair, find_recipe("vampprior")], SEVERAL)):
+        found = [name_of(each.estimator) for each in entries(recipes, data, None)]
+        assert found == list(names) * len(recipes)
 
 
 def test_list_names_all_there_is(capsys):

@@ -26,7 +26,7 @@ LAYERS = (
     ("schedules", "estimators", "monotone", "em", "coordinate_ascent"),
     ("capture", "diagnose", "fused_adam", "objective", "optimizer", "svi", "whole_step"),
     (
-        *("check_gradients", "check_particles", "check"),
+        *("check_gradients", "check_latents", "check_particles", "check"),
         *("own_file", "experiment", "kinds", "names", "named"),
     ),
     (

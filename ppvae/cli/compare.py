@@ -20,10 +20,12 @@ from ppvae.cli.vary import variants, varied
 if TYPE_CHECKING:
     from ppvae.data import Data, Source
 
-__all__ = ["COMPARE", "ESTIMATORS"]
+__all__ = ["COMPARE", "ESTIMATORS", "SEVERAL"]
 
 # The default of ppvae.compare by name, so that help and the first line need not import it.
 ESTIMATORS = ("Trace_ELBO", "TraceMeanField_ELBO", "elbo:5", "renyi:0.5:5", "iwae:5", "iwae:50")
+# Of several experiments.
+SEVERAL = ("elbo",)
 _ALL = "all"
 _SEEDS = (0, 1, 2, 3, 4)
 _QUICK_SEEDS = 2
@@ -41,7 +43,8 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="names of `ppvae list`, or mine.py:MyBound; the first is what the others are compared "
         "with; all: every one that takes the experiment, after those named "
-        f"(default: {' '.join(ESTIMATORS)}, or the experiment's own ESTIMATORS)",
+        f"(default: {' '.join(ESTIMATORS)}, of several experiments {' '.join(SEVERAL)}, or the "
+        "experiment's own ESTIMATORS)",
     )
     group.add_argument(
         "--seeds",
@@ -83,7 +86,9 @@ def _add_result_options(group: argparse._ActionsContainer) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     names = names_or_vae(arguments.words)
-    estimators = arguments.estimators or usual_estimators(names, ESTIMATORS)
+    several = len(names) > 1 or arguments.vary is not None
+    usual = SEVERAL if several else ESTIMATORS
+    estimators = arguments.estimators or usual_estimators(names, usual)
     seeds = arguments.seeds or (_SEEDS[:_QUICK_SEEDS] if arguments.quick else _SEEDS)
     every = "every estimator" if _ALL in estimators else _counted(len(estimators), "estimator")
     announce("compare", names, arguments, every, _counted(len(seeds), "seed"))

@@ -58,7 +58,7 @@ def compare(
         data: what they are trained and judged on: one for all, or one for each.
         estimators: the first is what the others are compared with; by default Pyro's
             ``Trace_ELBO`` and ``TraceMeanField_ELBO``, then ``ELBO(5)``, ``Renyi(0.5, 5)``,
-            ``IWAE(5)`` and ``IWAE(50)``.
+            ``IWAE(5)`` and ``IWAE(50)``, and of several experiments ``ELBO()`` alone.
         optional: estimators that follow these; one that refuses a pair in its first steps is left
             out with a note, where another would end the comparison.
         seeds: of initial weights, order of rows and draws. With one there are no intervals.

@@ -129,9 +129,14 @@ def entries(
 
 
 def _usual(recipes: Sequence[Recipe]) -> list[pyro.infer.ELBO]:
-    """The estimators of the first experiment that asks for some, or the default ones."""
+    """The estimators of the first experiment that asks for some, or the default ones.
+
+    Of several pairs one would see which lies above which: the plain ELBO of each is enough.
+    """
     names = next((recipe.estimators for recipe in recipes if recipe.estimators), ())
-    return [estimator_named(name) for name in names] or default_estimators()
+    if names:
+        return [estimator_named(name) for name in names]
+    return default_estimators() if len(recipes) == 1 else [ELBO()]
 
 
 def _recipe(maker: Maker) -> Recipe:

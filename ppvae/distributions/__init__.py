@@ -17,7 +17,7 @@ from ppvae.distributions.covariances import (
 )
 from ppvae.distributions.diagonal import diagonal_gaussian
 from ppvae.distributions.diagonal_mixture import DiagonalMixture
-from ppvae.distributions.fits import refuse_misfit, refuse_other_than_rows
+from ppvae.distributions.fits import refuse_misfit, refuse_other_than_rows, rule_of
 from ppvae.distributions.flat import Flat, FlatPrior
 from ppvae.distributions.flow_prior import FlowPrior
 from ppvae.distributions.full_gaussian import full_gaussian, full_gaussian_width
@@ -93,4 +93,5 @@ __all__ = [
     "refuse_misfit",
     "refuse_other_than_rows",
     "refuse_temperature",
+    "rule_of",
 ]

@@ -2,8 +2,10 @@
 
 from pyro.distributions import TorchDistribution
 from torch import Tensor
+from torch.distributions import constraints
+from torch.distributions.constraints import Constraint
 
-__all__ = ["refuse_misfit", "refuse_other_than_rows"]
+__all__ = ["refuse_misfit", "refuse_other_than_rows", "rule_of"]
 
 
 def refuse_other_than_rows(x: Tensor) -> None:
@@ -27,3 +29,11 @@ def refuse_misfit(likelihood: TorchDistribution, x: Tensor) -> None:
     if likelihood.event_shape != x.shape[-1:]:
         width = likelihood.event_shape[-1] if likelihood.event_shape else 0
         raise ValueError(f"decoder must be as wide as x, {x.shape[-1]}; got {width}.")
+
+
+def rule_of(support: Constraint) -> str:
+    """What a support says of itself, to stand behind its name; empty where it says nothing."""
+    while isinstance(support, constraints.independent):
+        support = support.base_constraint
+    words = getattr(support, "words", "")
+    return f", {words}" if words else ""

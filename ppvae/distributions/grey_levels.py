@@ -30,6 +30,11 @@ class Levels(Constraint):
         self.levels = levels
         super().__init__()
 
+    @property
+    def words(self) -> str:
+        """What the values must be."""
+        return f"multiples of 1/{self.levels - 1} from 0 to 1"
+
     def check(self, value: Tensor) -> Tensor:
         """Whether each value is one."""
         place = value * (self.levels - 1)
