@@ -4,6 +4,7 @@ import inspect
 from functools import partial
 
 import torch
+from deep_pairs import DEEP, latents_of_deep
 from labelled_pairs import LABELLED, LABELLED_FIELDS, latents_of_labelled
 from rich_pairs import RICH
 
@@ -116,7 +117,7 @@ def bayesian_decoder():
 
 
 def two_layers():
-    return TwoLayers(), LayeredGaussianGuide(MLP(1, [6], 2), MLP(1, [6], 2))
+    return TwoLayers(), LayeredGaussianGuide([MLP(1, [6], 2), MLP(1, [6], 2)])
 
 
 # Constructors by name, of small pairs on data (B, P).
@@ -149,6 +150,7 @@ PAIRS = {
     "squared": lambda: (Squared(), GaussianGuide(MLP(1, [6], 2))),
     "two-layers": two_layers,
     **{name: partial(build, P, D) for name, build in RICH.items()},
+    **{name: partial(build, P, D) for name, build in DEEP.items()},
     **{name: partial(build, P) for name, build in LABELLED.items()},
 }
 
@@ -192,7 +194,8 @@ FIELDS = {
 
 def latents_of(pair):
     """The event shape of each latent site, by name."""
-    return latents_of_labelled(pair[0]) or LATENTS.get(type(pair[0]), {"z": (D,)})
+    found = latents_of_labelled(pair[0]) or latents_of_deep(pair[0], D)
+    return found or LATENTS.get(type(pair[0]), {"z": (D,)})
 
 
 def guided_of(pair):
