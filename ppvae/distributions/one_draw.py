@@ -38,9 +38,7 @@ class OneDraw(TorchDistribution):
         shape = torch.Size(batch_shape)
         if shape == self.batch_shape:
             return self
-        return OneDraw(
-            self.drawn.expand(*shape, *self.event_shape), self.log_density.expand(shape)
-        )
+        return OneDraw(self.drawn.expand(*shape, *self.event_shape), self.log_density.expand(shape))
 
     def rsample(self, sample_shape: Any = ()) -> Tensor:
         """The draw itself, (..., D).
