@@ -189,10 +189,9 @@ def test_holes_are_not_seen():
 
 
 def guide_of(target=None, **settings):
-    target = VAE(MLP(2, [], 6), StandardNormal(2), BernoulliLikelihood()) if not target else target
-    return HamiltonianGuide(
-        MLP(6, [], 4), MLP([2, 6], [], 4), target, **{"latent_dim": 2, **settings}
-    )
+    plain = VAE(MLP(2, [], 6), StandardNormal(2), BernoulliLikelihood())
+    networks = MLP(6, [], 4), MLP([2, 6], [], 4)
+    return HamiltonianGuide(*networks, target or plain, **{"latent_dim": 2, **settings})
 
 
 X = torch.zeros(3, 6, dtype=torch.float64)

@@ -1,5 +1,7 @@
 """Several layers of codes: exact evidence, exact ladders, sums of the parts, refusals."""
 
+from itertools import pairwise
+
 import pyro
 import pyro.distributions as dist
 import pytest
@@ -63,7 +65,7 @@ def stack(weights, scales):
 def upward(depth):
     widths = [P, *[D] * depth]
     guide = LayeredGaussianGuide(
-        Linear(0.3 * torch.randn(above, below), 0.9) for below, above in zip(widths, widths[1:])
+        Linear(0.2 * torch.randn(above, below), 0.9) for below, above in pairwise(widths)
     )
     return guide, [0.5 * torch.randn(P, D), *[0.5 * torch.randn(D, D) for _ in range(depth - 1)]]
 
@@ -75,7 +77,7 @@ def test_the_evidence_of_a_linear_stack_is_met(depth):
     x = 0.7 * torch.randn(5, P)
     found = evaluate((model, guide), x, num_particles=40_000)
     errors = found["log_evidence_se"].values
-    assert errors.max() < 0.1
+    assert errors.max() < 0.2
     # 5 numbers, each 5 standard errors off by chance once in 1.7 million.
     off = found["log_evidence"].values - log_evidence(x).numpy()
     assert abs(off / errors).max() < 5
