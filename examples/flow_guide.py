@@ -10,7 +10,7 @@ what each kind takes.
 
 Sources: Rezende & Mohamed (2015), arXiv:1505.05770 (planar, radial); Kingma et al. (2016),
 arXiv:1606.04934 (IAF); van den Berg et al. (2018), arXiv:1803.05649 (Sylvester); Durkan et al.
-(2019), arXiv:1906.04032 (splines).
+(2019), arXiv:1906.04032 (splines); Salimans et al. (2015), arXiv:1410.6460 (hamiltonian).
 """
 
 import sys
@@ -32,7 +32,7 @@ from ppvae.distributions import (
     Sylvester,
     full_gaussian_width,
 )
-from ppvae.guides import FlowGuide, FullGaussianGuide, GaussianGuide, MixtureGuide
+from ppvae.guides import FlowGuide, FullGaussianGuide, GaussianGuide, HamiltonianGuide, MixtureGuide
 from ppvae.models import VAE
 from ppvae.networks import MLP
 
@@ -65,7 +65,7 @@ FLOWS: dict[str, Callable[[int, int], Any]] = {
     "iaf": autoregressive,
     "spline": lambda latent_dim, number: autoregressive(latent_dim, number, **SPLINE),
 }
-KINDS = ("diagonal", "full", "mixture", *FLOWS)
+KINDS = ("diagonal", "full", "mixture", "hamiltonian", *FLOWS)
 
 
 def flow_guide(
@@ -75,18 +75,21 @@ def flow_guide(
 
     Args:
         data: binary rows, (N, P).
-        kind: diagonal, full, mixture, planar, radial, sylvester, iaf or spline.
-        transforms: how many of a flow's.
+        kind: diagonal, full, mixture, hamiltonian, planar, radial, sylvester, iaf or spline.
+        transforms: how many of a flow's; leapfrog steps of hamiltonian.
         latent_dim: D, width of the code z.
         hidden: width of the one hidden layer of encoder and decoder.
     """
     if kind not in KINDS:
         raise ValueError(f"kind must be one of {', '.join(KINDS)}; got {kind!r}.")
     decoder = MLP(latent_dim, [hidden], data.data_dim, activation=nn.ReLU)
+    model = VAE(decoder, StandardNormal(latent_dim), BernoulliLikelihood())
     small = data.num_train < 10_000
     return Experiment(
-        model=VAE(decoder, StandardNormal(latent_dim), BernoulliLikelihood()),
-        guide=_guide(data.data_dim, kind, transforms, latent_dim, hidden),
+        model=model,
+        guide=_hamiltonian(model, data.data_dim, transforms, latent_dim, hidden)
+        if kind == "hamiltonian"
+        else _guide(data.data_dim, kind, transforms, latent_dim, hidden),
         epochs=35 if small else 20,
         lr=2e-3 if small else 1e-3,
         batch_size=64 if small else 128,
@@ -105,6 +108,14 @@ def _guide(width: int, kind: str, transforms: int, latent_dim: int, hidden: int)
         return MixtureGuide(encoder(COMPONENTS * (1 + 2 * latent_dim)), COMPONENTS)
     flows = [FLOWS[kind](latent_dim, number) for number in range(transforms)]
     return FlowGuide(encoder(2 * latent_dim + CONTEXT), flows, CONTEXT)
+
+
+def _hamiltonian(
+    model: nn.Module, width: int, steps: int, latent_dim: int, hidden: int
+) -> nn.Module:
+    encoder = MLP(width, [hidden], 2 * latent_dim, activation=nn.ReLU)
+    reverse = MLP([latent_dim, width], [hidden], 2 * latent_dim, activation=nn.ReLU)
+    return HamiltonianGuide(encoder, reverse, model, latent_dim, steps)
 
 
 if __name__ == "__main__":

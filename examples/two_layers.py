@@ -31,7 +31,7 @@ def two_layers(data: Data, hidden: int = 16) -> Experiment:
         hidden: width of the one hidden layer of both networks of the guide.
     """
     model = TwoLayers()
-    guide = LayeredGaussianGuide(MLP(data.data_dim, [hidden], 2), MLP(1, [hidden], 2))
+    guide = LayeredGaussianGuide([MLP(data.data_dim, [hidden], 2), MLP(1, [hidden], 2)])
     points, log_volume = grid(limit=10.0, size=161, dims=2)
     exact = ExactSum(model, guide, {"z1": points[:, :1], "z2": points[:, 1:]}, log_volume)
     return Experiment(

@@ -13,6 +13,8 @@ from .full_gaussian import FullGaussianGuide
 from .gaussian import GaussianGuide
 from .global_full_rank import GlobalFullRankGuide
 from .global_mean_field import GlobalMeanFieldGuide
+from .hamiltonian import HamiltonianGuide
+from .ladder import LadderGuide
 from .layered_gaussian import LayeredGaussianGuide
 from .m1_m2 import M1M2Guide
 from .m2 import M2Guide
@@ -38,6 +40,8 @@ __all__ = [
     "GaussianGuide",
     "GlobalFullRankGuide",
     "GlobalMeanFieldGuide",
+    "HamiltonianGuide",
+    "LadderGuide",
     "LayeredGaussianGuide",
     "M1M2Guide",
     "M2Guide",

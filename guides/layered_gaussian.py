@@ -1,40 +1,51 @@
 """The layered Gaussian guide, from the data upwards.
 
-    q(z1, z2|x) = q(z1|x) q(z2|z1)
-    q(z1|x)  = N(loc, diag(scale^2)),    (loc, log scale) = lower(x)
-    q(z2|z1) = N(loc, diag(scale^2)),    (loc, log scale) = upper(z1)
+    q(z_1, ..., z_L|x) = q(z_1|x) q(z_2|z_1) ... q(z_L|z_{L-1})
+    q(z_1|x)       = N(loc, diag(scale^2)),    (loc, log scale) = encoder_1(x)
+    q(z_l|z_{l-1}) = N(loc, diag(scale^2)),    (loc, log scale) = encoder_l(z_{l-1})
 
 Source: Burda, Grosse & Salakhutdinov (2016), arXiv:1509.00519, eq. 2.
 """
+
+from collections.abc import Iterable
 
 import pyro
 from pyro.nn import PyroModule
 from torch import Tensor, nn
 
 from ppvae.distributions import diagonal_gaussian
+from ppvae.networks import filled
 
 __all__ = ["LayeredGaussianGuide"]
 
 
 class LayeredGaussianGuide(PyroModule):
-    """q(z1|x) q(z2|z1): the upper code's mean and scale depend on the draw of the lower one.
+    """Each code's mean and scale depend on the draw of the one below; sites "z1", ..., "zL".
 
     Args:
-        lower: from data (B, P) to loc and log scale of z1 side by side, (B, 2 D1).
-        upper: from z1, (..., B, D1), to those of z2, (..., B, 2 D2).
+        encoders: L networks, at least one, the lowest first: from data (B, P) to loc and log scale
+            of z_1 side by side, (B, 2 D_1), then from z_{l-1}, (..., B, D_{l-1}), to those of z_l.
 
     Raises:
-        ValueError: the width of a network is odd.
+        ValueError: there is no network, or one of odd width, or the mask has another shape than x.
+        TypeError: the mask is not boolean.
     """
 
-    def __init__(self, lower: nn.Module, upper: nn.Module) -> None:
+    def __init__(self, encoders: Iterable[nn.Module]) -> None:
         super().__init__()
-        self.lower = lower
-        self.upper = upper
+        self.encoders = nn.ModuleList(encoders)
+        if not self.encoders:
+            raise ValueError("encoders must hold at least 1 network; got 0.")
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Draw codes z1, (..., B, D1), and z2, (..., B, D2), for data x, (B, P)."""
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> tuple[Tensor, ...]:
+        """Draw codes z_l, (..., B, D_l), for data x, (B, P), read with 0 where a mask hides them.
+
+        They come with the lowest first.
+        """
+        codes, below = [], filled(x, mask)
         with pyro.plate("data", len(x), dim=-1):
-            z1 = pyro.sample("z1", diagonal_gaussian(self.lower(x), "lower"))
-            z2 = pyro.sample("z2", diagonal_gaussian(self.upper(z1), "upper"))
-        return z1, z2
+            for number, encoder in enumerate(self.encoders, 1):
+                posterior = diagonal_gaussian(encoder(below), f"encoder {number}")
+                below = pyro.sample(f"z{number}", posterior)
+                codes.append(below)
+        return tuple(codes)

@@ -7,6 +7,7 @@ from .cluster_mixture import ClusterMixture
 from .cvae import CVAE
 from .gaussian_mixture import GaussianMixture
 from .gaussian_toy import GaussianToy
+from .hierarchical_vae import HierarchicalVAE
 from .linear_gaussian import LinearGaussian
 from .m1_m2 import M1M2
 from .m2 import M2
@@ -27,6 +28,7 @@ __all__ = [
     "ClusterMixture",
     "GaussianMixture",
     "GaussianToy",
+    "HierarchicalVAE",
     "LinearGaussian",
     "Squared",
     "TwoLayers",

@@ -15,7 +15,15 @@ from ppvae.means import is_discrete
 from ppvae.pair import Batch, Pair, as_batch
 from ppvae.passes import as_pair, at_rest, held_on, select_rows, size_of
 
-__all__ = ["chosen_site", "interpolate", "latent_map", "manifold", "principal_axes", "unflattened"]
+__all__ = [
+    "chosen_site",
+    "interpolate",
+    "latent_map",
+    "manifold",
+    "principal_axes",
+    "unflattened",
+    "vector_sites",
+]
 
 
 def interpolate(
@@ -93,6 +101,30 @@ def latent_map(run: Any, batch: Any, *, site: str | None = None, seed: int = 0) 
     for variable, axis in zip(("first", "second"), axes, strict=True):
         found[variable].attrs["long_name"] = axis
     return found.assign_attrs(seed=seed, site=name, how=moments[name].how)
+
+
+def vector_sites(run: Any, batch: Any, *, seed: int = 0) -> list[str]:
+    """The latent sites with a vector of at least 2 numbers for each row, which can be mapped.
+
+    Args:
+        run: a run, a Pair or a tuple (model, guide).
+        batch: a tensor x, (B, ...), or named fields.
+        seed: of draws, where there are any.
+
+    Returns:
+        Their names, in the order of the guide.
+    """
+    pair, rows = as_pair(run), as_batch(batch)
+    with at_rest(pair, seed) as device:
+        codes = code_of(pair, select_rows(rows, slice(None), device))
+    return [
+        name
+        for name, code in codes.items()
+        if is_local(code.site, size_of(rows))
+        and not code.is_discrete
+        and code.value.dim() == 2
+        and code.value.shape[1] > 1
+    ]
 
 
 def manifold(

@@ -4,6 +4,7 @@ import inspect
 from functools import partial
 
 import torch
+from deep_pairs import DEEP, latents_of_deep
 from discrete_pairs import DISCRETE, STATES
 from labelled_pairs import LABELLED, LABELLED_FIELDS, latents_of_labelled
 from rich_pairs import RICH
@@ -119,7 +120,7 @@ def bayesian_decoder():
 
 
 def two_layers():
-    return TwoLayers(), LayeredGaussianGuide(MLP(1, [6], 2), MLP(1, [6], 2))
+    return TwoLayers(), LayeredGaussianGuide([MLP(1, [6], 2), MLP(1, [6], 2)])
 
 
 # Constructors by name, of small pairs on data (B, P).
@@ -151,7 +152,7 @@ PAIRS = {
     "with-holes-convolutional": lambda: with_holes(convolutions=True),
     "squared": lambda: (Squared(), GaussianGuide(MLP(1, [6], 2))),
     "two-layers": two_layers,
-    **{name: partial(build, P, D) for name, build in {**RICH, **VQ, **DISCRETE}.items()},
+    **{n: partial(build, P, D) for n, build in {**RICH, **VQ, **DISCRETE, **DEEP}.items()},
     **{name: partial(build, P) for name, build in LABELLED.items()},
 }
 
@@ -195,11 +196,11 @@ FIELDS = {
 
 def latents_of(pair):
     """The event shape of each latent site, by name."""
-    found = latents_of_labelled(pair[0]) or latents_of_vq(pair[0], D)
-    return found or LATENTS.get(type(pair[0]), {"z": (D,)})
     if isinstance(pair[1], ConcreteGuide):
         return {"z": (D, STATES)}
-    return latents_of_labelled(pair[0]) or LATENTS.get(type(pair[0]), {"z": (D,)})
+    model = pair[0]
+    found = latents_of_labelled(model) or latents_of_vq(model, D) or latents_of_deep(model, D)
+    return found or LATENTS.get(type(model), {"z": (D,)})
 
 
 def guided_of(pair):

@@ -97,6 +97,13 @@ def test_fit_writes_what_it_says(capsys):
     assert {"settings.json", "checkpoint.safetensors"} <= {p.name for p in folder.iterdir()}
 
 
+def test_each_layer_of_codes_has_a_map(capsys):
+    small = ("--latent-dim", "4", "--hidden", "6", "--steps", "2", "--kind", "ladder")
+    out = said(capsys, "fit", "hierarchical", *small, "--out", "layers")
+    assert "reconstructions.png, latent-map-z2.png, latent-map-z1.png" in out
+    assert Path("layers/latent-map-z1.png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_a_taken_folder_gets_a_number(capsys):
     Path("runs/vae-digits-elbo-seed3").mkdir(parents=True)
     out = said(capsys, "fit", *SMALL, *TENTH, "--seed", "3")

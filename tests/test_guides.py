@@ -125,11 +125,11 @@ def test_the_categorical_guide_marks_its_label_only_if_asked(x, enumerated):
 
 
 def test_the_layered_guide_draws_the_upper_code_given_the_lower_one(x):
-    guide = LayeredGaussianGuide(MLP(5, [6], 4), MLP(2, [6], 2))
+    guide = LayeredGaussianGuide([MLP(5, [6], 4), MLP(2, [6], 2)])
     trace = poutine.trace(guide).get_trace(x)
     z1, _ = logged(trace, "z1")
     z2, log_prob = logged(trace, "z2")
-    loc, log_scale = guide.upper(z1).split(1, dim=-1)
+    loc, log_scale = guide.encoders[1](z1).split(1, dim=-1)
     noise = (z2 - loc) * (-log_scale).exp()
     by_hand = (-0.5 * noise.square() - log_scale)[:, 0] - 0.5 * math.log(2 * math.pi)
     torch.testing.assert_close(log_prob, by_hand, rtol=0, atol=1e-12)

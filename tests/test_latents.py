@@ -9,7 +9,7 @@ from sklearn.decomposition import PCA
 
 from ppvae.codes import encode, reconstruct
 from ppvae.guides import GaussianGuide
-from ppvae.latents import interpolate, latent_map, manifold
+from ppvae.latents import interpolate, latent_map, manifold, vector_sites
 from ppvae.models import LinearGaussian
 from ppvae.networks import MLP
 from ppvae.pair import Pair
@@ -165,3 +165,10 @@ def test_a_manifold_of_three_dimensions_is_refused():
 def test_a_manifold_without_cells_is_refused():
     with pytest.raises(ValueError, match="size must be at least 1; got 0"):
         manifold(linear(2), 0, like=torch.zeros(1, 6))
+
+
+def test_the_sites_that_have_a_map_are_vectors_of_rows():
+    assert vector_sites((two_sites, two_sites_guide), torch.zeros(3, 2)) == ["z"]
+    assert vector_sites(PAIRS["two-layers"](), torch.zeros(3, 1)) == []
+    pair = PAIRS["two-layers-ladder"]()
+    assert vector_sites(pair, torch.zeros(3, 16)) == ["z2", "z1"]

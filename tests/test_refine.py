@@ -190,7 +190,7 @@ REFUSED = {
     ),
     "layers": (
         {},
-        lambda: (TwoLayers(), LayeredGaussianGuide(MLP(1, [3], 2), MLP(1, [3], 2))),
+        lambda: (TwoLayers(), LayeredGaussianGuide([MLP(1, [3], 2), MLP(1, [3], 2)])),
         r"refine needs sites whose q\(z\|x\) stands by itself; got 'z2', which depends on 'z1'",
     ),
     "correlated": (

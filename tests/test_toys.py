@@ -201,8 +201,8 @@ def test_two_layers_are_integrated_as_by_scipy():
         (lambda: AffineGuide(torch.zeros(2, 3), torch.zeros(3), 1.0), r"offset must be as long as"),
         (lambda: AffineGuide(torch.zeros(2, 3), torch.zeros(2), 0.0), r"spread must be positive"),
         (
-            lambda: LayeredGaussianGuide(MLP(1, [], 2), MLP(1, [], 3))(torch.zeros(4, 1)),
-            r"upper must have even width; got 3\.",
+            lambda: LayeredGaussianGuide([MLP(1, [], 2), MLP(1, [], 3)])(torch.zeros(4, 1)),
+            r"encoder 2 must have even width; got 3\.",
         ),
         (lambda: BernoulliPrior(0), r"latent_dim must be at least 1; got 0\."),
         (lambda: built("bernoulli-latents", latent_dim=13), r"latent_dim must be between 1 and 12"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +37,7 @@ def write_pictures(run: Run, folder: Path) -> tuple[list[Path], list[str]]:
         OSError: the folder cannot be written to.
     """
     written, left_out = [], []
-    for name, draw in _DRAWN.items():
+    for name, draw in _drawings(run).items():
         try:
             figure = draw(run)
         except ValueError as error:
@@ -92,11 +93,22 @@ def _reconstructions(run: Run) -> Figure:
     return plot.reconstructions(batch["x"], again, run.data.image_shape)
 
 
-def _latent_map(run: Run) -> Figure:
+def _latent_map(run: Run, site: str | None = None) -> Figure:
     from ppvae import plot
     from ppvae.latents import latent_map
 
-    return plot.latent_map(latent_map(run, _first_rows(run, _POINTS)))
+    return plot.latent_map(latent_map(run, _first_rows(run, _POINTS), site=site))
+
+
+def _drawings(run: Run) -> dict[str, Callable[[Run], Figure]]:
+    """The pictures by name: of several layers of codes each has a map."""
+    from ppvae.latents import vector_sites
+
+    sites = vector_sites(run, _first_rows(run, 2))
+    if len(sites) < 2:
+        return _DRAWN
+    maps = {f"latent-map-{site}": partial(_latent_map, site=site) for site in sites}
+    return {name: draw for name, draw in _DRAWN.items() if name != "latent-map"} | maps
 
 
 def _interpolation(run: Run) -> Figure:

@@ -22,16 +22,19 @@ from ppvae.distributions.flat import Flat, FlatPrior
 from ppvae.distributions.flow_prior import FlowPrior
 from ppvae.distributions.full_gaussian import full_gaussian, full_gaussian_width
 from ppvae.distributions.gaussian import GaussianLikelihood, PixelGaussianLikelihood
+from ppvae.distributions.gaussian_product import gaussian_product
 from ppvae.distributions.grey_levels import (
     CategoricalLikelihood,
     DiscretizedLogistic,
     DiscretizedLogisticLikelihood,
 )
 from ppvae.distributions.labels import refuse_labels
+from ppvae.distributions.leapfrog import leapfrog
 from ppvae.distributions.masked import masked
 from ppvae.distributions.mixture_prior import MixturePrior, VampPrior
 from ppvae.distributions.normal_wishart import NormalWishart
 from ppvae.distributions.observed import PartlyObserved
+from ppvae.distributions.one_draw import OneDraw
 from ppvae.distributions.point import Point
 from ppvae.distributions.relaxed import GumbelLabels, RelaxedLabel, RelaxedPrior, refuse_temperature
 from ppvae.distributions.standard_normal import StandardNormal
@@ -69,6 +72,7 @@ __all__ = [
     "GumbelLabels",
     "MixturePrior",
     "NormalWishart",
+    "OneDraw",
     "PartlyObserved",
     "PixelGaussianLikelihood",
     "Point",
@@ -88,6 +92,8 @@ __all__ = [
     "diagonal_gaussian",
     "full_gaussian",
     "full_gaussian_width",
+    "gaussian_product",
+    "leapfrog",
     "masked",
     "refuse_labels",
     "refuse_misfit",

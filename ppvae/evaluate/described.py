@@ -101,7 +101,7 @@ def add_coordinates(found: xr.Dataset, parts: list[Scored], has_kl: bool) -> lis
     if has_kl:
         without = [name for name, site in sites.items() if site.kl is None]
         if without:
-            where = " and ".join(without)
+            where = " and ".join(filter(None, [", ".join(without[:-1]), without[-1]]))
             notes.append(
                 f"kl_by_dim is left out at {where}: q and p have no closed KL by coordinate there."
             )
