@@ -150,8 +150,10 @@ def test_a_pair_runs_in_float32(build):
 
 @every_pair
 def test_state_dicts_restore_every_log_density(build):
+    pair, other = build(), build()
     # A codebook would move between the two runs.
-    pair, other = (tuple(part.eval() for part in build()) for _ in range(2))
+    for part in (*modules(pair), *modules(other)):
+        part.eval()
     x = rows_for(pair)
     before = log_probs(pair, x)
     for source, target in zip(modules(pair), modules(other), strict=True):
