@@ -69,7 +69,12 @@ KINDS = ("diagonal", "full", "mixture", "hamiltonian", *FLOWS)
 
 
 def flow_guide(
-    data: Data, kind: str = "iaf", transforms: int = 2, latent_dim: int = 8, hidden: int = 400
+    data: Data,
+    kind: str = "iaf",
+    transforms: int = 2,
+    latent_dim: int = 8,
+    hidden: int = 400,
+    depth: int = 1,
 ) -> Experiment:
     """A VAE with a Bernoulli likelihood and a guide beyond the diagonal Gaussian.
 
@@ -78,27 +83,29 @@ def flow_guide(
         kind: diagonal, full, mixture, hamiltonian, planar, radial, sylvester, iaf or spline.
         transforms: how many of a flow's; leapfrog steps of hamiltonian.
         latent_dim: D, width of the code z.
-        hidden: width of the one hidden layer of encoder and decoder.
+        hidden: width of the hidden layers of encoder and decoder.
+        depth: how many hidden layers each has.
     """
     if kind not in KINDS:
         raise ValueError(f"kind must be one of {', '.join(KINDS)}; got {kind!r}.")
-    decoder = MLP(latent_dim, [hidden], data.data_dim, activation=nn.ReLU)
+    widths = [hidden] * depth
+    decoder = MLP(latent_dim, widths, data.data_dim, activation=nn.ReLU)
     model = VAE(decoder, StandardNormal(latent_dim), BernoulliLikelihood())
     small = data.num_train < 10_000
     return Experiment(
         model=model,
-        guide=_hamiltonian(model, data.data_dim, transforms, latent_dim, hidden)
+        guide=_hamiltonian(model, data.data_dim, transforms, latent_dim, widths)
         if kind == "hamiltonian"
-        else _guide(data.data_dim, kind, transforms, latent_dim, hidden),
+        else _guide(data.data_dim, kind, transforms, latent_dim, widths),
         epochs=35 if small else 20,
         lr=2e-3 if small else 1e-3,
         batch_size=64 if small else 128,
     )
 
 
-def _guide(width: int, kind: str, transforms: int, latent_dim: int, hidden: int) -> nn.Module:
+def _guide(width: int, kind: str, transforms: int, latent_dim: int, widths: list[int]) -> nn.Module:
     def encoder(out: int) -> nn.Module:
-        return MLP(width, [hidden], out, activation=nn.ReLU)
+        return MLP(width, widths, out, activation=nn.ReLU)
 
     if kind == "diagonal":
         return GaussianGuide(encoder(2 * latent_dim))
@@ -111,10 +118,10 @@ def _guide(width: int, kind: str, transforms: int, latent_dim: int, hidden: int)
 
 
 def _hamiltonian(
-    model: nn.Module, width: int, steps: int, latent_dim: int, hidden: int
+    model: nn.Module, width: int, steps: int, latent_dim: int, widths: list[int]
 ) -> nn.Module:
-    encoder = MLP(width, [hidden], 2 * latent_dim, activation=nn.ReLU)
-    reverse = MLP([latent_dim, width], [hidden], 2 * latent_dim, activation=nn.ReLU)
+    encoder = MLP(width, widths, 2 * latent_dim, activation=nn.ReLU)
+    reverse = MLP([latent_dim, width], widths, 2 * latent_dim, activation=nn.ReLU)
     return HamiltonianGuide(encoder, reverse, model, latent_dim, steps)
 
 

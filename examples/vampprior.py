@@ -39,7 +39,12 @@ BINS = 8
 
 
 def vampprior(
-    data: Data, kind: str = "vamp", components: int = 100, latent_dim: int = 20, hidden: int = 400
+    data: Data,
+    kind: str = "vamp",
+    components: int = 100,
+    latent_dim: int = 20,
+    hidden: int = 400,
+    depth: int = 1,
 ) -> Experiment:
     """A VAE with a Bernoulli likelihood and a learned prior.
 
@@ -48,12 +53,14 @@ def vampprior(
         kind: standard, mixture, vamp or flow.
         components: of a mixture; pseudo-inputs of a VampPrior.
         latent_dim: D, width of the code z.
-        hidden: width of the one hidden layer of encoder and decoder.
+        hidden: width of the hidden layers of encoder and decoder.
+        depth: how many hidden layers each has.
     """
     if kind not in KINDS:
         raise ValueError(f"kind must be one of {', '.join(KINDS)}; got {kind!r}.")
-    decoder = MLP(latent_dim, [hidden], data.data_dim, activation=nn.ReLU)
-    guide = GaussianGuide(MLP(data.data_dim, [hidden], 2 * latent_dim, activation=nn.ReLU))
+    widths = [hidden] * depth
+    decoder = MLP(latent_dim, widths, data.data_dim, activation=nn.ReLU)
+    guide = GaussianGuide(MLP(data.data_dim, widths, 2 * latent_dim, activation=nn.ReLU))
     prior = _prior(data, kind, components, latent_dim, guide)
     small = data.num_train < 10_000
     return Experiment(
