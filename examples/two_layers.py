@@ -18,9 +18,11 @@ from ppvae.guides import LayeredGaussianGuide
 from ppvae.models import TwoLayers
 from ppvae.networks import MLP
 
-__all__ = ["DATA", "two_layers"]
+__all__ = ["DATA", "ESTIMATORS", "two_layers"]
 
 DATA = Source("layers")
+# Guide and model sample in different orders, for which TraceMeanField_ELBO has no formula.
+ESTIMATORS = ("Trace_ELBO", "elbo:5", "elbo+stl", "iwae:5", "iwae:5+dreg")
 
 
 def two_layers(data: Data, hidden: int = 16) -> Experiment:

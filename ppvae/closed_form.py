@@ -26,9 +26,9 @@ def closed_form_kl(traces: Traces, layout: Layout) -> dict[str, Tensor]:
     shared = [name for name in guide if name in model]
     if shared != [name for name in model if name in guide]:
         raise ValueError(
-            "analytic_kl needs model and guide to sample in one order; "
+            "a KL in closed form needs model and guide to sample in one order; "
             f"model has {[n for n in model if n in guide]}, guide has {shared} "
-            "(the sampled KL, analytic_kl=False, has no such need)."
+            "(the sampled KL, of elbo or Trace_ELBO, has no such need)."
         )
     summed = [layout.enumerated_dim(site) for name, site in model.items() if name not in guide]
     kl: dict[str, Tensor] = {}

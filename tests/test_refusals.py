@@ -4,13 +4,15 @@ import math
 
 import pyro
 import pyro.distributions as dist
+import pyro.infer
 import pytest
 import torch
+from pairs import PAIRS
 from programs import ENUMERATED, linear_pair, rows
 from pyro import poutine
 from pyro.distributions.transforms import Planar
 
-from ppvae import ELBO, IWAE, Renyi, log_terms
+from ppvae import ELBO, IWAE, Renyi, fit, log_terms
 
 UNIT = dist.Normal(torch.zeros(()), 1.0)
 
@@ -185,6 +187,10 @@ def test_a_closed_kl_where_model_and_guide_differ_in_order(x):
     match = r"one order; model has \['z2', 'z1'\], guide has \['z1', 'z2'\] \(the sampled"
     with refused(ValueError, match):
         ELBO(analytic_kl=True).bound(terms)
+    # Pyro's own would go on without a word, and be off.
+    with refused(ValueError, match):
+        mean_field = pyro.infer.TraceMeanField_ELBO()
+        fit(PAIRS["two-layers"](), torch.randn(30, 1), estimator=mean_field, progress=False)
 
 
 @pytest.mark.parametrize("estimator", [ELBO(), IWAE(3), Renyi(0.5, 3)])
