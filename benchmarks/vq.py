@@ -36,8 +36,8 @@ from ppvae.examples.vq_vae import figures
 from ppvae.experiment import build, find_recipe
 from ppvae.plot.mosaic import draw_mosaic
 
-ONE = {"codes": 512, "channels": 44, "prior": "uniform"}
-TWO = {"codes": 128, "top_codes": 256, "channels": 32, "prior": "uniform"}
+ONE = {"codes": 512, "width": 44, "prior": "uniform"}
+TWO = {"codes": 128, "top_codes": 256, "width": 32, "prior": "uniform"}
 GRIDS = {"one grid": ("vq-vae", ONE), "two grids": ("vq-vae2", TWO)}
 
 

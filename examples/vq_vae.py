@@ -51,7 +51,7 @@ def vq_vae(
     data: Data,
     codes: int = 64,
     code_dim: int = 16,
-    channels: int = 32,
+    width: int = 32,
     commitment: float = 0.25,
     prior: str = "causal",
     trained: str = "",
@@ -62,7 +62,7 @@ def vq_vae(
         data: grey or colour rows of known image shape, values in [0, 1], (N, P).
         codes: K, how many vectors the codebook has, at least 2.
         code_dim: D, how wide they are.
-        channels: of encoder and decoder.
+        width: channels of encoder and decoder.
         commitment: weight of the squared distance between vectors and their codes, in nats.
         prior: causal (masked convolutions) or uniform, -log K a code.
         trained: folder of a run of vq-vae, whose networks and codes are held fixed, so that the
@@ -77,7 +77,7 @@ def vq_vae(
     if trained:
         decoder, encoder, codebook, likelihood = _held(trained)
     else:
-        size = {"channels": channels, "halvings": halvings}
+        size = {"channels": width, "halvings": halvings}
         encoder = GridEncoder(data.image_shape, code_dim, **size)
         decoder = GridDecoder(code_dim, data.image_shape, **size)
         codebook = Codebook(codes, code_dim)

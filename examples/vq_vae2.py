@@ -50,7 +50,7 @@ def vq_vae2(
     codes: int = 64,
     top_codes: int = 64,
     code_dim: int = 16,
-    channels: int = 32,
+    width: int = 32,
     commitment: float = 0.25,
     prior: str = "causal",
 ) -> Experiment:
@@ -61,7 +61,7 @@ def vq_vae2(
         codes: K of the lower grid, at least 2.
         top_codes: K of the top grid, at least 2.
         code_dim: D, width of the codes.
-        channels: of encoders and decoder.
+        width: channels of encoders and decoder.
         commitment: weight of the squared distance between vectors and their codes, in nats.
         prior: causal (masked convolutions) or uniform, -log K a code.
     """
@@ -72,22 +72,22 @@ def vq_vae2(
     sides = data.image_shape[1:]
     halvings = 2 if min(sides) >= 32 and not (sides[0] % 8 or sides[1] % 8) else 1
     low_shape = grid_shape(data.image_shape, halvings)
-    features = (channels, *low_shape)
+    features = (width, *low_shape)
     low, top = Codebook(codes, code_dim), Codebook(top_codes, code_dim)
     encoders = [
-        GridEncoder(data.image_shape, channels, channels, halvings),
-        GridEncoder(features, code_dim, channels, 1),
+        GridEncoder(data.image_shape, width, width, halvings),
+        GridEncoder(features, code_dim, width, 1),
     ]
-    join = GridJoin(channels, code_dim, low_shape, code_dim)
+    join = GridJoin(width, code_dim, low_shape, code_dim)
     decoder = JoinedDecoder(
-        [GridJoin(code_dim, code_dim, low_shape, channels)],
-        GridDecoder(channels, data.image_shape, channels, halvings),
+        [GridJoin(code_dim, code_dim, low_shape, width)],
+        GridDecoder(width, data.image_shape, width, halvings),
     )
     small = data.num_train < 10_000
     return Experiment(
         model=VQVAE(
             decoder,
-            _priors(prior, low, top, low_shape, channels),
+            _priors(prior, low, top, low_shape, width),
             GaussianLikelihood(0.3, learn_scale=True, min_scale=0.01),
         ),
         guide=VQGuide(encoders, [low, top], [join], commitment),
@@ -98,15 +98,14 @@ def vq_vae2(
 
 
 def _priors(
-    prior: str, low: Codebook, top: Codebook, low_shape: tuple[int, int], channels: int
+    prior: str, low: Codebook, top: Codebook, low_shape: tuple[int, int], width: int
 ) -> list[nn.Module]:
     """Of the lower grid given the top one, and of the top grid."""
     top_shape = (low_shape[0] // 2, low_shape[1] // 2)
     if prior == "uniform":
         shapes = ((low, low_shape), (top, top_shape))
         return [UniformCodes(book, math.prod(shape)) for book, shape in shapes]
-    width = top.codes.shape[1]
-    told = GridDecoder(width, (CONTEXT, *low_shape), channels, 1, blocks=1)
+    told = GridDecoder(top.codes.shape[1], (CONTEXT, *low_shape), width, 1, blocks=1)
     lower = CausalNetwork((1, *low_shape), low.size, context_features=CONTEXT)
     return [
         AutoregressiveCodes(low, lower, told),

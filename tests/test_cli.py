@@ -90,7 +90,7 @@ def test_fit_writes_what_it_says(capsys):
     assert f"kept in   {folder}" in out
     assert "ELBO" in out and "nats" in out
     pictures = out.split("pictures  ")[1].split("\n")[0].split(", ")
-    names = "history samples reconstructions latent-map interpolation traversal pushforward"
+    names = "history samples reconstructions interpolation latent-map traversal pushforward"
     assert pictures == [f"{name}.png" for name in names.split()]
     for name in pictures:
         assert (folder / name).read_bytes().startswith(b"\x89PNG")
@@ -100,8 +100,9 @@ def test_fit_writes_what_it_says(capsys):
 def test_each_layer_of_codes_has_a_map(capsys):
     small = ("--latent-dim", "4", "--hidden", "6", "--steps", "2", "--kind", "ladder")
     out = said(capsys, "fit", "hierarchical", *small, "--out", "layers")
-    assert "reconstructions.png, latent-map-z2.png, latent-map-z1.png" in out
-    assert Path("layers/latent-map-z1.png").read_bytes().startswith(b"\x89PNG")
+    assert "interpolation.png, latent-map-z2.png, latent-map-z1.png" in out
+    for name in ("latent-map-z1", "traversal-z2", "pushforward-z1"):
+        assert Path(f"layers/{name}.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_taken_folder_gets_a_number(capsys):

@@ -53,7 +53,7 @@ def assert_replayed(pair, x, ways, **settings):
 
 
 # 8 rows: by threes, twos of them at last; one by one, with 4, 4 and 2 draws.
-@pytest.mark.parametrize("chunk", [30, 4])
+@pytest.mark.parametrize("chunk", [30, pytest.param(4, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", [n for n, make in PAIRS.items() if not globals_of(make())])
 def test_replayed_pieces_ragged_ones_too_are_those_of_python_bit_for_bit(name, chunk, ways):
     pair = PAIRS[name]()

@@ -176,7 +176,8 @@ def test_every_guide_with_an_encoder_is_among_those():
     drawing |= {"CVAEGuide", "M2Guide", "M1M2Guide"}
     drawing |= {"FullGaussianGuide", "MixtureGuide", "FlowGuide"}
     assert guides == drawing | {
-        *("LayeredGaussianGuide", "LadderGuide", "HamiltonianGuide", "MaskedGuide")
+        *("LayeredGaussianGuide", "LadderGuide", "HamiltonianGuide", "MaskedGuide"),
+        *("BinaryConcreteGuide", "ConcreteGuide", "VQGuide"),
     }
 
 

@@ -53,7 +53,10 @@ def within(draws, truth, *, dim=0):
 
 
 def test_every_experiment_that_knows_its_elbo_is_here():
-    known = {name for name in built_in() if build(find_recipe(name), data_of(name)).elbo}
+    # That one trains a VAE before it is built.
+    short = {"m1-m2": {"m1_epochs": 1}}
+    made = {n: build(find_recipe(n), data_of(n), **short.get(n, {})) for n in built_in()}
+    known = {name for name, experiment in made.items() if experiment.elbo}
     assert known == {*SETTINGS}
 
 

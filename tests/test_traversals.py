@@ -15,7 +15,10 @@ from ppvae.pair import Pair
 from ppvae.traversals import pushforward, traverse
 
 # The site of the pairs that have several, and those through whose codes nobody can walk.
-SITES = {"two-layers": "z2", "m1-m2": "z1"}
+SITES = {
+    **{"two-layers": "z2", "m1-m2": "z1", "vq-two-levels": "z1", "two-layers-upward": "z2"},
+    **{"three-layers-upward": "z2", "two-layers-ladder": "z2"},
+}
 WITHOUT = {
     *(
         "bits",

@@ -21,6 +21,7 @@ _ROWS = 100
 _PAIRS = 20
 _POINTS = 2000
 _LINES = 8
+_NO_X = "the model must observe x; got another site."
 
 
 def write_pictures(run: Run, folder: Path) -> tuple[list[Path], list[str]]:
@@ -88,7 +89,7 @@ def _reconstructions(run: Run) -> Figure:
     batch = _first_rows(run, _PAIRS)
     found = reconstruct(run, batch)
     if "x_mean" not in found:
-        raise ValueError("the model must observe x; got another site.")
+        raise ValueError(_NO_X)
     again = found["x_mean"].values
     return plot.reconstructions(batch["x"], again, run.data.image_shape)
 
@@ -101,14 +102,16 @@ def _latent_map(run: Run, site: str | None = None) -> Figure:
 
 
 def _drawings(run: Run) -> dict[str, Callable[[Run], Figure]]:
-    """The pictures by name: of several layers of codes each has a map."""
+    """The pictures by name: of several layers of codes each has its own."""
     from ppvae.latents import vector_sites
 
     sites = vector_sites(run, _first_rows(run, 2))
     if len(sites) < 2:
-        return _DRAWN
-    maps = {f"latent-map-{site}": partial(_latent_map, site=site) for site in sites}
-    return {name: draw for name, draw in _DRAWN.items() if name != "latent-map"} | maps
+        return _OF_ALL | _OF_CODES
+    each = {
+        f"{n}-{site}": partial(draw, site=site) for n, draw in _OF_CODES.items() for site in sites
+    }
+    return _OF_ALL | each
 
 
 def _interpolation(run: Run) -> Figure:
@@ -117,35 +120,42 @@ def _interpolation(run: Run) -> Figure:
 
     rows = _first_rows(run, 2 * _LINES)
     first, second = ({name: values[half::2] for name, values in rows.items()} for half in range(2))
-    return plot.interpolation(interpolate(run, first, second), run.data.image_shape)
+    found = interpolate(run, first, second)
+    if "x_mean" not in found:
+        raise ValueError(_NO_X)
+    return plot.interpolation(found, run.data.image_shape)
 
 
-def _traversal(run: Run) -> Figure:
+def _traversal(run: Run, site: str | None = None) -> Figure:
     from ppvae import plot
     from ppvae.traversals import traverse
 
     rows = _first_rows(run, _POINTS)
-    return plot.traversal(traverse(run, rows), run.data.image_shape, rows["x"].cpu())
+    return plot.traversal(traverse(run, rows, site=site), run.data.image_shape, rows["x"].cpu())
 
 
-def _pushforward(run: Run) -> Figure:
+def _pushforward(run: Run, site: str | None = None) -> Figure:
     from ppvae import plot
     from ppvae.traversals import pushforward
 
     rows = _first_rows(run, _POINTS)
-    return plot.pushforward(pushforward(run, rows), run.data.image_shape, rows["x"].cpu())
+    return plot.pushforward(
+        pushforward(run, rows, site=site), run.data.image_shape, rows["x"].cpu()
+    )
 
 
 def _first_rows(run: Run, num_rows: int) -> dict[str, Any]:
     return {name: values[:num_rows] for name, values in run.data.test.items()}
 
 
-_DRAWN: dict[str, Callable[[Run], Figure]] = {
+_OF_ALL: dict[str, Callable[[Run], Figure]] = {
     "history": _history,
     "samples": _samples,
     "reconstructions": _reconstructions,
-    "latent-map": _latent_map,
     "interpolation": _interpolation,
+}
+_OF_CODES: dict[str, Callable[..., Figure]] = {
+    "latent-map": _latent_map,
     "traversal": _traversal,
     "pushforward": _pushforward,
 }
