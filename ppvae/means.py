@@ -23,10 +23,11 @@ def mean_of(distribution: Any, num_draws: int = NUM_DRAWS) -> tuple[Tensor, str]
     Args:
         distribution: of batch and event shape (...); a transformed one has no mean, a categorical
             one has mean NaN.
-        num_draws: how many draws are averaged.
+        num_draws: how many draws are averaged; fewer where a distribution says by an attribute
+            ``draws_for_mean`` that its draws are dear.
 
     Returns:
-        The mean, (...), and "mean" or "average of 100 draws".
+        The mean, (...), and "mean", "average of 100 draws" or "one draw".
     """
     try:
         mean: Tensor = distribution.mean
@@ -34,8 +35,10 @@ def mean_of(distribution: Any, num_draws: int = NUM_DRAWS) -> tuple[Tensor, str]
             return mean, "mean"
     except NotImplementedError:
         pass
+    num_draws = min(num_draws, getattr(distribution, "draws_for_mean", num_draws))
     total = sum(distribution.sample() * 1.0 for _ in range(num_draws))
-    return torch.as_tensor(total / num_draws), f"average of {num_draws} draws"
+    how = f"average of {num_draws} draws" if num_draws > 1 else "one draw"
+    return torch.as_tensor(total / num_draws), how
 
 
 def observed_means(

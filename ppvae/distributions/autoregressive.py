@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import torch
@@ -34,6 +36,8 @@ class Autoregressive(TorchDistribution):
     """
 
     arg_constraints: ClassVar = {}
+    # There is no formula for the mean, and a draw costs P passes.
+    draws_for_mean = 1
 
     def __init__(
         self,
@@ -70,20 +74,30 @@ class Autoregressive(TorchDistribution):
         return each.sum(-1).expand(torch.broadcast_shapes(value.shape[:-1], self.batch_shape))
 
     def sample(self, sample_shape: Any = ()) -> Tensor:
-        """Draws, (..., P): one pass of the network for each of the P values."""
-        shape = torch.Size(sample_shape) + self.batch_shape + self.event_shape
-        weight = self.network.embedding.weight
-        index = torch.zeros(shape, dtype=torch.int64, device=weight.device)
+        """Draws, (..., P): one pass over the rows that matter for each of the P values."""
+        shape = torch.Size(sample_shape) + self.batch_shape
+        network, context = self.network, self.context
+        values = torch.zeros(
+            *(math.prod(shape), *network.grid_shape),
+            dtype=torch.int64,
+            device=network.embedding.weight.device,
+        )
         with torch.no_grad():
-            for place in _in_order(self.network.grid_shape):
-                logits = self.network(index, self.context)[..., place, :]
-                index[..., place] = torch.distributions.Categorical(logits=logits).sample()
+            told = network.told(None if context is None else context.expand(*shape, -1))
+            for row, column, channel in _in_order(network.grid_shape):
+                seen = slice(max(0, row - network.reach), row + 1)
+                above = None if told is None else told[:, :, seen]
+                logits = network.of_rows(values[:, :, seen], above)[:, channel, -1, column]
+                drawn = torch.distributions.Categorical(logits=logits).sample()
+                values[:, channel, row, column] = drawn
+        index = values.reshape(shape + self.event_shape)
         return index * self.step if self.step != 1 else index
 
 
-def _in_order(grid_shape: tuple[int, ...]) -> list[int]:
-    """Where the values stand in (C, H, W), in the order in which each sees those before it."""
-    return torch.arange(math.prod(grid_shape)).reshape(grid_shape).flatten(1).T.flatten().tolist()
+def _in_order(grid_shape: tuple[int, ...]) -> Iterator[tuple[int, int, int]]:
+    """Row, column and channel of the values, in the order in which each sees those before it."""
+    channels, height, width = grid_shape
+    return itertools.product(range(height), range(width), range(channels))
 
 
 class AutoregressiveLikelihood(nn.Module):

@@ -24,7 +24,7 @@ class CausalConv2d(nn.Conv2d):
     """A convolution of stride 1 whose window ends at its own place.
 
     Args:
-        groups_of: C; in and out channels are C groups of equal size, in the order of the values.
+        num_groups: C; in and out channels are C groups of equal size, in the order of the values.
         in_features: channels of a group of the input.
         out_features: channels of a group of the output.
         kernel_size: odd.
@@ -35,13 +35,13 @@ class CausalConv2d(nn.Conv2d):
 
     def __init__(
         self,
-        groups_of: int,
+        num_groups: int,
         in_features: int,
         out_features: int,
         kernel_size: int,
         sees_itself: bool,
     ) -> None:
-        widths = groups_of * in_features, groups_of * out_features
+        widths = num_groups * in_features, num_groups * out_features
         super().__init__(*widths, kernel_size, padding=kernel_size // 2)
         seen, middle = torch.zeros_like(self.weight), kernel_size // 2
         seen[:, :, :middle] = 1
@@ -112,24 +112,47 @@ class CausalNetwork(nn.Module):
         leading = index.shape[:-1]
         if context is not None:
             leading = torch.broadcast_shapes(leading, context.shape[:-1])
-        channels = self.grid_shape[0]
+            context = context.expand(*leading, context.shape[-1])
         places = rows(index.expand(*leading, index.shape[-1]), math.prod(self.grid_shape))
-        embedded = self.embedding(places).unflatten(-2, self.grid_shape).movedim(-1, 2)
-        out = self.first(embedded.flatten(1, 2))
-        if self.of_context is not None:
-            out = out + self.of_context(self._images(context, leading))
-        for block in self.blocks:
-            out = block(out)
-        logits = self.last(out.relu()).unflatten(1, (channels, self.levels))
-        flat = logits.movedim(2, -1).flatten(1, 3)
-        return in_float32(flat.reshape(*leading, *flat.shape[-2:]))
+        logits = self.of_rows(places.unflatten(-1, self.grid_shape), self.told(context))
+        return in_float32(logits.flatten(1, 3).reshape(*leading, -1, self.levels))
 
-    def _images(self, context: Tensor | None, leading: torch.Size) -> Tensor:
+    @property
+    def reach(self) -> int:
+        """How many rows above its own a value depends on, at most."""
+        return 2 + len(self.blocks)
+
+    def told(self, context: Tensor | None) -> Tensor | None:
+        """What the context adds at each place, (N, C * features, H, W), from (..., F*H*W).
+
+        Raises:
+            ValueError: there is no context where the network takes one, or it has another width.
+        """
+        if self.of_context is None:
+            return None
         if context is None:
             raise ValueError(f"context must be given, {self.context_features} numbers a place.")
         shape = (self.context_features, *self.grid_shape[1:])
-        flat = rows(context.expand(*leading, context.shape[-1]), math.prod(shape))
-        return flat.unflatten(-1, shape)
+        out: Tensor = self.of_context(rows(context, math.prod(shape)).unflatten(-1, shape))
+        return out
+
+    def of_rows(self, values: Tensor, told: Tensor | None) -> Tensor:
+        """Logits (N, C, h, W, L) of some rows of whole numbers below L, (N, C, h, W).
+
+        They are those of the grid where the first row is its first, or lies reach rows above.
+
+        Args:
+            values: some rows of the grid that follow each other.
+            told: of the same rows, what :meth:`told` gave.
+        """
+        embedded = self.embedding(values).movedim(-1, 2)
+        out = self.first(embedded.flatten(1, 2))
+        if told is not None:
+            out = out + told
+        for block in self.blocks:
+            out = block(out)
+        logits: Tensor = self.last(out.relu()).unflatten(1, (self.grid_shape[0], self.levels))
+        return logits.movedim(2, -1)
 
 
 class _Block(nn.Module):
