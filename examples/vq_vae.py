@@ -103,7 +103,8 @@ def _held(folder: str) -> tuple[Any, Any, Any, Any]:
     run: Any = ppvae.load_run(folder, device="cpu")
     if not isinstance(run.guide, VQGuide) or len(run.guide.codebooks) != 1:
         raise ValueError(f"trained must be the folder of a run of vq-vae; got {folder}.")
-    codebook = run.guide.codebooks[0].hold()
+    codebook: Any = run.guide.codebooks[0]
+    codebook.hold()
     parts = (run.model.decoder, run.guide.encoders[0], run.model.likelihood)
     decoder, encoder, likelihood = map(Frozen, parts)
     return decoder, encoder, codebook, likelihood

@@ -72,7 +72,8 @@ class VQGuide(PyroModule):
         for encoder in self.encoders:
             features.append(encoder(below))
             below = features[-1].transpose(-1, -2).flatten(-2)
-        levels, codes = len(features), []
+        levels = len(features)
+        codes: list[Tensor] = []
         with pyro.plate("data", len(x), dim=-1):
             for level in range(levels, 0, -1):
                 vectors = features[level - 1]

@@ -34,7 +34,7 @@ class GridJoin(nn.Module):
         if low_shape[0] % 2 or low_shape[1] % 2:
             raise ValueError(f"low_shape must be even; got {tuple(low_shape)}.")
         self.low_features, self.high_features = low_features, high_features
-        self.low_shape = tuple(low_shape)
+        self.low_shape = (low_shape[0], low_shape[1])
         self.doubled = nn.ConvTranspose2d(high_features, out_features, 4, stride=2, padding=1)
         self.mixed = nn.Conv2d(low_features + out_features, out_features, 3, padding=1)
 
@@ -42,9 +42,7 @@ class GridJoin(nn.Module):
         """Map a grid (..., M, D) and the one above, (..., M / 4, U), to (..., M, E)."""
         half = (self.low_shape[0] // 2, self.low_shape[1] // 2)
         leading = torch.broadcast_shapes(low.shape[:-2], high.shape[:-2])
-        below = as_images(
-            low.expand(*leading, *low.shape[-2:]), self.low_features, (*self.low_shape,)
-        )
+        below = as_images(low.expand(*leading, *low.shape[-2:]), self.low_features, self.low_shape)
         above = as_images(high.expand(*leading, *high.shape[-2:]), self.high_features, half)
         both = torch.cat([below, self.doubled(above).relu()], dim=1)
         out: Tensor = self.mixed(both).flatten(-2).transpose(-1, -2)
