@@ -5,11 +5,18 @@ from torch.testing import assert_close
 
 import ppvae
 
-__all__ = ["OLD_INDUCTOR", "adam", "assert_equal_trainings", "trained"]
+__all__ = ["EACH_KIND", "OLD_INDUCTOR", "adam", "assert_equal_trainings", "trained"]
 
 # That of torch 2.6 refuses a look-up by labels that are summed out, and takes the draws of dropout
 # and of noise in another order. Both are found out: such a step is replayed, with a warning.
 OLD_INDUCTOR = tuple(map(int, torch.__version__.split(".")[:2])) < (2, 14)
+
+
+# One pair of each kind, for what is dear to do with all.
+EACH_KIND = (
+    *("linear-gaussian", "bits", "clusters", "bayesian-decoder", "m2", "per-datum", "two-layers"),
+    *("flow-guide-planar", "mixture-guide", "vamp-prior", "vq", "hamiltonian"),
+)
 
 
 def adam(parameters):

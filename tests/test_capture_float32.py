@@ -5,7 +5,7 @@ import functools
 import pyro.infer
 import pytest
 import torch
-from captured import assert_equal_trainings
+from captured import EACH_KIND, assert_equal_trainings
 from pairs import PAIRS, fields_for, rows_for
 
 from ppvae.named import estimator_named
@@ -21,7 +21,11 @@ def batches(pair):
     return [fields_for(made, rows_for(made))]
 
 
-@pytest.mark.parametrize("pair", PAIRS)
+SOME = ("bernoulli", "clusters-enumerated", *EACH_KIND)
+EVERY = [pytest.param(n, marks=() if n in SOME else pytest.mark.slow) for n in PAIRS]
+
+
+@pytest.mark.parametrize("pair", EVERY)
 def test_every_pair(pair):
     drawn = any(word in pair for word in ("clusters", "bits", "drawn"))
     name = "rws:5" if drawn else "iwae:5"
