@@ -131,7 +131,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Vector-quantised codes.")
     parser.add_argument("--parts", nargs="+", default=["mnist", "photographs"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--epochs", type=int, default=10, help="of photographs")
+    parser.add_argument("--epochs", type=int, default=12, help="of photographs")
     parser.add_argument("--mnist-epochs", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     chosen = parser.parse_args()

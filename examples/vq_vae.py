@@ -52,7 +52,7 @@ def vq_vae(
     codes: int = 64,
     code_dim: int = 16,
     width: int = 32,
-    commitment: float = 0.25,
+    commitment: float = 2.0,
     prior: str = "causal",
     trained: str = "",
 ) -> Experiment:

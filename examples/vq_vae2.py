@@ -51,7 +51,7 @@ def vq_vae2(
     top_codes: int = 64,
     code_dim: int = 16,
     width: int = 32,
-    commitment: float = 0.25,
+    commitment: float = 2.0,
     prior: str = "causal",
 ) -> Experiment:
     """Codes on two grids: half or a quarter of the image's sides, and half of that.

@@ -45,7 +45,7 @@ class Codebook(nn.Module):
     steps: Tensor
 
     def __init__(
-        self, size: int, code_dim: int, decay: float = 0.99, restart_below: float = 0.01
+        self, size: int, code_dim: int, decay: float = 0.95, restart_below: float = 0.1
     ) -> None:
         super().__init__()
         if size < 2:
