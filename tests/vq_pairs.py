@@ -38,7 +38,7 @@ def one_level(causal, width, latent_dim):
     codebook = Codebook(3, latent_dim)
     prior = UniformCodes(codebook, 4)
     if causal:
-        prior = AutoregressiveCodes(codebook, CausalNetwork((1, 2, 2), 3, features=2, blocks=1))
+        prior = AutoregressiveCodes(codebook, CausalNetwork((1, 2, 2), 3, features=6, blocks=1))
     decoder = GridDecoder(latent_dim, image(width), **SMALL)
     guide = VQGuide([GridEncoder(image(width), latent_dim, **SMALL)], [codebook])
     return VQVAE(decoder, [prior], BernoulliLikelihood()), guide
@@ -50,7 +50,7 @@ def two_levels(width, latent_dim):
     join = GridJoin(latent_dim, latent_dim, (2, 2), CHANNELS)
     decoder = GridDecoder(CHANNELS, image(width), **SMALL)
     above = GridDecoder(latent_dim, (2, 2, 2), **SMALL)
-    network = CausalNetwork((1, 2, 2), 3, features=2, blocks=1, context_features=2)
+    network = CausalNetwork((1, 2, 2), 3, features=6, blocks=1, context_features=2)
     model = VQVAE(
         JoinedDecoder([join], decoder),
         [AutoregressiveCodes(low, network, above), UniformCodes(top, 1)],
@@ -69,7 +69,7 @@ def two_levels(width, latent_dim):
 
 def pixel_by_pixel(width, latent_dim):
     """Bits that depend on those before them, and on the code."""
-    network = CausalNetwork(image(width), 2, features=2, blocks=1, context_features=1)
+    network = CausalNetwork(image(width), 2, features=6, blocks=1, context_features=1)
     likelihood = AutoregressiveLikelihood(network)
     model = VAE(MLP(latent_dim, [6], width), StandardNormal(latent_dim), likelihood)
     return model, GaussianGuide(MLP(width, [6], 2 * latent_dim))
