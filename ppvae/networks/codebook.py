@@ -121,13 +121,13 @@ class Codebook(nn.Module):
         self.codes.copy_(codes)
         self.sums.copy_(codes)
         self.uses.fill_(1.0)
+        self.steps.fill_(1)
 
     def _follow(self, vectors: Tensor) -> None:
         """Move by one batch of vectors, (N, D)."""
         size, each = self.size, self.size / len(vectors)
-        # Before the first step none has been used, so that all begin at vectors.
-        least = max(self.restart_below, torch.finfo(self.uses.dtype).tiny)
-        dead = self.uses < least
+        # In the first step all begin at vectors, unless they were begun elsewhere.
+        dead = (self.steps == 0) | (self.uses < self.restart_below)
         # Spread over the batch, elsewhere in each step, without noise that a graph would not have.
         number = torch.arange(size, device=vectors.device) + size * self.steps
         place = (number.double() * _GOLDEN).remainder(1).mul(len(vectors)).long()
@@ -136,10 +136,11 @@ class Codebook(nn.Module):
         self.uses.masked_fill_(dead, 1.0)
         for kept in (self.codes, self.sums):
             kept.copy_(torch.where(dead.unsqueeze(-1), fresh, kept))
+        tiny = torch.finfo(self.uses.dtype).tiny
         chosen = one_hot(self.nearest(vectors), size).to(vectors.dtype) * each
         self.uses.copy_(torch.lerp(chosen.sum(0), self.uses, self.decay))
         self.sums.copy_(torch.lerp(chosen.T @ vectors, self.sums, self.decay))
-        self.codes.copy_(self.sums / self.uses.clamp(min=least).unsqueeze(-1))
+        self.codes.copy_(self.sums / self.uses.clamp(min=tiny).unsqueeze(-1))
 
 
 def _in_full(vectors: Tensor) -> torch.autocast:
