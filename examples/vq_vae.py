@@ -45,6 +45,9 @@ __all__ = ["DATA", "vq_vae"]
 
 DATA = Source("digits", binarize="none")
 PRIORS = ("causal", "uniform")
+NATS = 4.0  # largest norm of a step's gradient, for each value of its rows
+SCALE = 0.1  # of pixels, where its learning begins
+DECAY = 0.7  # of what a codebook remembers, in a step: vectors move fast, and codes must follow
 
 
 def vq_vae(
@@ -55,6 +58,7 @@ def vq_vae(
     commitment: float = 2.0,
     prior: str = "causal",
     trained: str = "",
+    halvings: int = 0,
 ) -> Experiment:
     """Codes on one grid: a quarter of the image's sides, or half of those below 16 pixels.
 
@@ -67,12 +71,13 @@ def vq_vae(
         prior: causal (masked convolutions) or uniform, -log K a code.
         trained: folder of a run of vq-vae, whose networks and codes are held fixed, so that the
             prior alone is learned.
+        halvings: of the image's sides, down to the grid's; 0 for what is said above.
     """
     if prior not in PRIORS:
         raise ValueError(f"prior must be one of {', '.join(PRIORS)}; got {prior!r}.")
     if data.image_shape is None:
         raise ValueError(f"vq-vae needs images; got {data.describe()}.")
-    halvings = 2 if min(data.image_shape[1:]) >= 16 else 1
+    halvings = halvings or (2 if min(data.image_shape[1:]) >= 16 else 1)
     shape = grid_shape(data.image_shape, halvings)
     if trained:
         decoder, encoder, codebook, likelihood = _held(trained)
@@ -80,22 +85,35 @@ def vq_vae(
         size = {"channels": width, "halvings": halvings}
         encoder = GridEncoder(data.image_shape, code_dim, **size)
         decoder = GridDecoder(code_dim, data.image_shape, **size)
-        codebook = Codebook(codes, code_dim)
-        likelihood = GaussianLikelihood(0.3, learn_scale=True, min_scale=0.01)
+        codebook = Codebook(codes, code_dim, DECAY)
+        likelihood = GaussianLikelihood(SCALE, learn_scale=True, min_scale=0.01)
     network = CausalNetwork((1, *shape), codebook.size)
     over_codes: nn.Module = (
         UniformCodes(codebook, math.prod(shape))
         if prior == "uniform"
         else AutoregressiveCodes(codebook, network)
     )
-    small = data.num_train < 10_000
     return Experiment(
         model=VQVAE(decoder, [over_codes], likelihood),
         guide=VQGuide([encoder], [codebook], commitment=commitment),
-        epochs=60 if small else 10,
-        lr=2e-3 if small else 1e-3,
-        batch_size=64 if small else 128,
+        **settings(data),
     )
+
+
+def settings(data: Data) -> dict[str, Any]:
+    """How long and how fast, by the number of rows; no step may run off the codes.
+
+    A step whose vectors leave their codes behind has ten times the usual gradient, and without a
+    limit the next steps leave them for good.
+    """
+    small = data.num_train < 10_000
+    rows = 64 if small else 128
+    return {
+        "epochs": 60 if small else 10,
+        "lr": 2e-3 if small else 1e-3,
+        "batch_size": rows,
+        "clip_norm": NATS * rows * data.train["x"].shape[1],
+    }
 
 
 def _held(folder: str) -> tuple[Any, Any, Any, Any]:

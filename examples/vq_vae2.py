@@ -24,7 +24,7 @@ import ppvae
 from ppvae import Experiment
 from ppvae.data import Data, Source, load
 from ppvae.distributions import AutoregressiveCodes, GaussianLikelihood, UniformCodes
-from ppvae.examples.vq_vae import picture
+from ppvae.examples.vq_vae import DECAY, PRIORS, SCALE, picture, settings
 from ppvae.experiment import build, find_recipe
 from ppvae.guides import VQGuide
 from ppvae.models import VQVAE
@@ -41,7 +41,6 @@ from ppvae.networks import (
 __all__ = ["DATA", "vq_vae2"]
 
 DATA = Source("digits", binarize="none")
-PRIORS = ("causal", "uniform")
 CONTEXT = 16
 
 
@@ -53,6 +52,7 @@ def vq_vae2(
     width: int = 32,
     commitment: float = 2.0,
     prior: str = "causal",
+    halvings: int = 0,
 ) -> Experiment:
     """Codes on two grids: half or a quarter of the image's sides, and half of that.
 
@@ -64,16 +64,18 @@ def vq_vae2(
         width: channels of encoders and decoder.
         commitment: weight of the squared distance between vectors and their codes, in nats.
         prior: causal (masked convolutions) or uniform, -log K a code.
+        halvings: of the image's sides, down to the lower grid's; 0 for what is said above.
     """
     if prior not in PRIORS:
         raise ValueError(f"prior must be one of {', '.join(PRIORS)}; got {prior!r}.")
     if data.image_shape is None:
         raise ValueError(f"vq-vae2 needs images; got {data.describe()}.")
     sides = data.image_shape[1:]
-    halvings = 2 if min(sides) >= 32 and not (sides[0] % 8 or sides[1] % 8) else 1
+    usual = 2 if min(sides) >= 32 and not (sides[0] % 8 or sides[1] % 8) else 1
+    halvings = halvings or usual
     low_shape = grid_shape(data.image_shape, halvings)
     features = (width, *low_shape)
-    low, top = Codebook(codes, code_dim), Codebook(top_codes, code_dim)
+    low, top = (Codebook(size, code_dim, DECAY) for size in (codes, top_codes))
     encoders = [
         GridEncoder(data.image_shape, width, width, halvings),
         GridEncoder(features, code_dim, width, 1),
@@ -83,17 +85,14 @@ def vq_vae2(
         [GridJoin(code_dim, code_dim, low_shape, width)],
         GridDecoder(width, data.image_shape, width, halvings),
     )
-    small = data.num_train < 10_000
     return Experiment(
         model=VQVAE(
             decoder,
             _priors(prior, low, top, low_shape, width),
-            GaussianLikelihood(0.3, learn_scale=True, min_scale=0.01),
+            GaussianLikelihood(SCALE, learn_scale=True, min_scale=0.01),
         ),
         guide=VQGuide(encoders, [low, top], [join], commitment),
-        epochs=60 if small else 10,
-        lr=2e-3 if small else 1e-3,
-        batch_size=64 if small else 128,
+        **settings(data),
     )
 
 

@@ -14,7 +14,6 @@ Source: van den Oord, Vinyals & Kavukcuoglu (2017), arXiv:1711.00937, appendix A
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import one_hot
 
 __all__ = ["Codebook", "perplexity"]
 
@@ -86,8 +85,9 @@ class Codebook(nn.Module):
     def nearest(self, vectors: Tensor) -> Tensor:
         """Which code is nearest to each vector, (..., D): whole numbers below K, (...)."""
         with torch.no_grad(), _in_full(vectors):
-            products = vectors.to(self.codes.dtype) @ self.codes.T
-            return (self.codes.square().sum(-1) - 2 * products).argmin(-1)
+            flat = vectors.to(self.codes.dtype).reshape(-1, self.codes.shape[1])
+            apart = torch.addmm(self.codes.square().sum(-1), flat, self.codes.T, alpha=-2)
+            return apart.argmin(-1).reshape(vectors.shape[:-1])
 
     def hold(self) -> "Codebook":
         """Stay as it is from now on, in training too."""
@@ -137,9 +137,11 @@ class Codebook(nn.Module):
         for kept in (self.codes, self.sums):
             kept.copy_(torch.where(dead.unsqueeze(-1), fresh, kept))
         tiny = torch.finfo(self.uses.dtype).tiny
-        chosen = one_hot(self.nearest(vectors), size).to(vectors.dtype) * each
-        self.uses.copy_(torch.lerp(chosen.sum(0), self.uses, self.decay))
-        self.sums.copy_(torch.lerp(chosen.T @ vectors, self.sums, self.decay))
+        # A product with zeros and ones: sums by index come in another order each time on a GPU.
+        code = torch.arange(size, device=vectors.device).unsqueeze(-1)
+        chosen = (self.nearest(vectors) == code).to(vectors.dtype)
+        self.uses.copy_(torch.lerp(chosen.sum(1) * each, self.uses, self.decay))
+        self.sums.copy_(torch.lerp(chosen @ vectors * each, self.sums, self.decay))
         self.codes.copy_(self.sums / self.uses.clamp(min=tiny).unsqueeze(-1))
 
 
