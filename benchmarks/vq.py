@@ -59,7 +59,7 @@ GRIDS: dict[int, dict[str, Kind]] = {
 
 
 def trained(name: str, data: Data, epochs: int, seed: int, **options: Any) -> tuple[Any, float]:
-    """A run of an experiment, a third of its epochs more at a tenth of its rate, and its seconds."""
+    """A run, with a third of its epochs more at a tenth of the rate, and its seconds."""
     torch.manual_seed(seed)
     experiment = build(find_recipe(name), data, **options)
     start = time.perf_counter()
