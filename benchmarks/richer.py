@@ -33,6 +33,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -102,28 +103,31 @@ def cell(row: str, seed: int, settings: dict[str, Any], allowed: float | None) -
         **TRAINING,
     )
     seconds = [each - clock[0] for each in clock]
-    x = data.test["x"][: settings["test_rows"]]
-
-    def judged(epoch: int) -> list[float]:
-        with torch.no_grad():
-            for name, leaf in run.pair.leaves.items():
-                leaf.copy_(kept[epoch][name])
-        found = ppvae.evaluate(run.pair, x, num_particles=settings["draws"])
-        return [round(float(each), 4) for each in found["log_evidence"].values]
-
+    judge = partial(judged, run.pair, data.test["x"], settings)
     start = time.perf_counter()
     last = len(seconds) - 1
     allowed = seconds[last] if allowed is None else allowed
     within = max(epoch for epoch, taken in enumerate(seconds) if taken <= allowed)
-    steps = judged(last)
+    steps = judge(kept[last])
     found = {"row": row, "seed": seed, "settings": settings, "seconds": seconds}
     return found | {
         "allowed_seconds": allowed,
         "epoch_within_seconds": within,
         "at_equal_steps": steps,
-        "at_equal_seconds": steps if within == last else judged(within),
+        "at_equal_seconds": steps if within == last else judge(kept[within]),
         "judging_seconds": time.perf_counter() - start,
     }
+
+
+def judged(
+    pair: Pair, x: torch.Tensor, settings: dict[str, Any], leaves: dict[str, torch.Tensor]
+) -> list[float]:
+    """Log-evidence of test rows, (N,) nats, with the parameters of an epoch."""
+    with torch.no_grad():
+        for name, leaf in pair.leaves.items():
+            leaf.copy_(leaves[name])
+    found = ppvae.evaluate(pair, x[: settings["test_rows"]], num_particles=settings["draws"])
+    return [round(float(each), 4) for each in found["log_evidence"].values]
 
 
 def kept_cell(path: Path, settings: dict[str, Any], allowed: float | None) -> Cell | None:
