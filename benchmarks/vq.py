@@ -26,6 +26,8 @@ Oord & Vinyals (2019), arXiv:1906.00446. Writes vq.json and vq.png.
 import argparse
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -40,20 +42,24 @@ from ppvae.examples.vq_vae import figures
 from ppvae.experiment import build, find_recipe
 from ppvae.plot.mosaic import draw_mosaic
 
-Kind = tuple[str, dict[str, Any]]
-GRIDS: dict[int, dict[str, Kind]] = {
-    576: {
-        "one grid, 8x8": ("vq-vae", {"codes": 512, "width": 44}),
-        "two grids": ("vq-vae2", {"codes": 128, "top_codes": 256}),
+Kind = tuple[str, int, dict[str, Any]]
+ONE_8 = ("vq-vae", 12, {"codes": 4096, "width": 44})
+TWO = {"codes": 4, "top_codes": 16, "halvings": 1}
+# Of each setting: experiment, epochs, options.
+SETTINGS: dict[str, dict[str, Kind]] = {
+    "576": {
+        "one grid, 8x8": ("vq-vae", 12, {"codes": 512, "width": 44}),
+        "two grids": ("vq-vae2", 12, {"codes": 128, "top_codes": 256}),
     },
-    768: {
-        "one grid, 8x8": ("vq-vae", {"codes": 4096, "width": 44}),
-        "one grid, 16x16": ("vq-vae", {"codes": 8, "width": 52, "halvings": 1}),
-        "two grids": ("vq-vae2", {"codes": 4, "top_codes": 16, "halvings": 1}),
+    "768": {
+        "one grid, 8x8": ONE_8,
+        "one grid, 16x16": ("vq-vae", 12, {"codes": 8, "width": 52, "halvings": 1}),
+        "two grids": ("vq-vae2", 12, TWO),
     },
-    1024: {
-        "one grid, 16x16": ("vq-vae", {"codes": 16, "width": 52, "halvings": 1}),
-        "two grids": ("vq-vae2", {"codes": 4, "top_codes": 256, "halvings": 1}),
+    "768-seconds": {"one grid, 8x8": ONE_8, "two grids": ("vq-vae2", 24, TWO)},
+    "1024": {
+        "one grid, 16x16": ("vq-vae", 12, {"codes": 16, "width": 52, "halvings": 1}),
+        "two grids": ("vq-vae2", 12, {"codes": 4, "top_codes": 256, "halvings": 1}),
     },
 }
 
@@ -91,25 +97,30 @@ def of_mnist(epochs: int, seeds: list[int]) -> list[dict[str, float]]:
     return found
 
 
-def of_photographs(data: Data, bits: int, epochs: int, seeds: list[int]) -> dict[str, Any]:
-    """Squared errors by crop of each kind at so many bits, and what one grid has more."""
-    x = data.test["x"]
-    errors: dict[str, list[Tensor]] = {name: [] for name in GRIDS[bits]}
+def of_crops(name: str, kind: Kind, seed: int) -> tuple[dict[str, Any], Tensor]:
+    """One training, and what it makes of the test crops, (N, P)."""
+    torch.set_num_threads(1)
+    data, (experiment, epochs, options) = load("photographs"), kind
+    run, seconds = trained(experiment, data, epochs, seed, prior="uniform", **options)
+    x, found = data.test["x"], decoded(run, data.test["x"])
+    parameters = sum(p.numel() for part in (run.model, run.guide) for p in part.parameters())
+    share = float((found - x).square().mean() / x.var())
+    cell = {"seed": seed, "grids": name, "squared error / variance": share, "seconds": seconds}
+    return cell | {"epochs": epochs, "parameters": parameters}, found
+
+
+def of_photographs(x: Tensor, setting: str, seeds: list[int], jobs: int) -> dict[str, Any]:
+    """Squared errors by crop of each kind in a setting, and what one grid has more."""
+    kinds = SETTINGS[setting]
+    errors: dict[str, list[Tensor]] = {name: [] for name in kinds}
     cells, pictures = [], {"data": x}
-    for seed in seeds:
-        for name, (experiment, options) in GRIDS[bits].items():
-            run, seconds = trained(experiment, data, epochs, seed, prior="uniform", **options)
-            pictures[name] = decoded(run, x)
-            errors[name].append((pictures[name] - x).square().mean(1))
-            share = float(errors[name][-1].mean() / x.var())
-            parameters = sum(
-                p.numel() for part in (run.model, run.guide) for p in part.parameters()
-            )
-            cells.append(
-                {"bits": bits, "seed": seed, "grids": name, "squared error / variance": share}
-                | {"parameters": parameters, "seconds": seconds}
-            )
-            print("photographs", cells[-1], flush=True)
+    with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
+        tasks = [(name, kind, seed) for seed in seeds for name, kind in kinds.items()]
+        for cell, found in pool.map(of_crops, *zip(*tasks, strict=True)):
+            cells.append(cell)
+            pictures[cell["grids"]] = found
+            errors[cell["grids"]].append((found - x).square().mean(1))
+            print("photographs", setting, cell, flush=True)
     each = {name: torch.stack(found).mean(0) / x.var() for name, found in errors.items()}
     two = each.pop("two grids")
     kept = {
@@ -136,7 +147,7 @@ def interval(each: Tensor) -> dict[str, float]:
     return {"mean": float(each.mean()), "half_width": half, "number": len(each)}
 
 
-def picture(pictures: dict[str, Tensor], drawn: Tensor, shape: tuple[int, int, int]) -> Figure:
+def picture(pictures: dict[str, Tensor], drawn: Tensor, shape: Any) -> Figure:
     """Data, reconstructions by one grid and by two, and draws of two grids with priors."""
     which = torch.arange(0, len(pictures["data"]), len(pictures["data"]) // 32)[:32]
     panels = {name: images[which] for name, images in pictures.items()}
@@ -151,33 +162,36 @@ def picture(pictures: dict[str, Tensor], drawn: Tensor, shape: tuple[int, int, i
 def main() -> int:
     """Train what is asked for, print, and keep all."""
     parser = argparse.ArgumentParser(description="Vector-quantised codes.")
-    parser.add_argument("--parts", nargs="+", default=["mnist", "photographs"])
+    parser.add_argument("--parts", nargs="+", default=["mnist", "photographs", "draws"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--bits", type=int, nargs="+", default=[768], choices=list(GRIDS))
-    parser.add_argument("--epochs", type=int, default=12, help="of photographs")
+    parser.add_argument("--settings", nargs="+", default=["768"], choices=list(SETTINGS))
+    parser.add_argument("--jobs", type=int, default=1, help="trainings at a time on photographs")
+    parser.add_argument("--name", default="vq", help="of the record and the picture")
     parser.add_argument("--mnist-epochs", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     found: dict[str, Any] = {}
+    chosen.out.mkdir(parents=True, exist_ok=True)
     if "photographs" in chosen.parts:
         data = load("photographs")
         made = {
-            bits: of_photographs(data, bits, chosen.epochs, chosen.seeds) for bits in chosen.bits
+            setting: of_photographs(data.test["x"], setting, chosen.seeds, chosen.jobs)
+            for setting in chosen.settings
         }
-        found["photographs"] = {str(bits): each["kept"] for bits, each in made.items()}
-        bits = chosen.bits[0]
-        run, _ = trained("vq-vae2", data, chosen.epochs, 0, **GRIDS[bits]["two grids"][1])
+        found["photographs"] = {setting: each["kept"] for setting, each in made.items()}
+    if {"photographs", "draws"} <= set(chosen.parts):
+        name, epochs, options = SETTINGS[chosen.settings[0]]["two grids"]
+        run, _ = trained(name, data, epochs, 0, **options)
         drawn = torch.as_tensor(ppvae.sample(run, 32)["x_mean"].values)
-        chosen.out.mkdir(parents=True, exist_ok=True)
-        shape = data.image_shape or (3, 32, 32)
-        picture(made[bits]["pictures"], drawn, shape).savefig(chosen.out / "vq.png", dpi=100)
+        figure = picture(made[chosen.settings[0]]["pictures"], drawn, data.image_shape)
+        figure.savefig(chosen.out / f"{chosen.name}.png", dpi=100)
     if "mnist" in chosen.parts:
         found["mnist"] = of_mnist(chosen.mnist_epochs, chosen.seeds)
     command = f"python benchmarks/vq.py {' '.join(sys.argv[1:])}".strip()
-    write_record(chosen.out / "vq.json", command, chosen.seeds, **found)
-    for bits, each in found.get("photographs", {}).items():
-        print(bits, {name: value for name, value in each.items() if name != "cells"})
+    write_record(chosen.out / f"{chosen.name}.json", command, chosen.seeds, **found)
+    for setting, each in found.get("photographs", {}).items():
+        print(setting, {name: value for name, value in each.items() if name != "cells"})
     return 0
 
 
