@@ -1,8 +1,8 @@
 """Vector-quantised codes: how much of MNIST do 7x7 of them keep, and do two grids beat one?
 
     python benchmarks/vq.py                             # all, three seeds: table and picture
-    python benchmarks/vq.py --parts mnist               # what vq.json holds
-    python benchmarks/vq.py --parts photographs --epochs 2 --seeds 0      # a first look
+    python benchmarks/vq.py --parts mnist --name vq_mnist
+    python benchmarks/vq.py --parts photographs --settings 768-seconds --name vq_seconds --jobs 2
 
 MNIST: `ppvae fit vq-vae`, 7x7 codes out of 64, pixels in [0, 1]; squared error of the decoder's
 mean at the codes of 10000 test images, as a share of the pixels' variance there, the perplexity of
@@ -10,17 +10,18 @@ the codes, and how many of the 64 no test image uses.
 
 Photographs: 32x32 colour crops, tested on columns of the pictures that no training crop touches,
 at 768 bits a crop, all codes taken as equally likely: one grid of 8x8 codes out of 4096, or of
-16x16 out of 8, against 16x16 out of 4 below 8x8 out of 16. `--bits 576` has 8x8 out of 512 against
-8x8 out of 128 below 4x4 out of 256; `--bits 1024` 16x16 out of 16 against 16x16 out of 4 below 8x8
-out of 256. The one grid's networks have more channels, so that the numbers of parameters are alike.
-Each is trained at the rate of the experiment, and for a third of these epochs more at a tenth of
-it. Squared errors are compared crop by crop, with the 95 % interval over crops of the mean over
-seeds; neighbouring crops overlap, so that the interval is taken from means over every second row of
-crops of each picture as well (`blocks`).
+16x16 out of 8, against 16x16 out of 4 below 8x8 out of 16. `--settings 576` has 8x8 out of 512
+against 8x8 out of 128 below 4x4 out of 256, and `1024` 16x16 out of 16 against 16x16 out of 4 below
+8x8 out of 256; in `768-seconds` the two grids have twice the epochs of the one with 4096 codes,
+which takes longer even so. The one grid's networks have more channels, so that the numbers of
+parameters are alike. Each is trained at the rate of the experiment, and for a third of these epochs
+more at a tenth of it. Squared errors are compared crop by crop, with the 95 % interval over crops
+of the mean over seeds; neighbouring crops overlap, so that the interval is taken from means over
+every second row of crops of each picture as well (`blocks`).
 
-The picture has both kinds' reconstructions and what two grids with masked-convolution priors draw,
-top first. Source: van den Oord, Vinyals & Kavukcuoglu (2017), arXiv:1711.00937; Razavi, van den
-Oord & Vinyals (2019), arXiv:1906.00446. Writes vq.json and vq.png.
+The picture has what each kind makes of test crops, and what two grids with masked-convolution
+priors draw, top first. Source: van den Oord, Vinyals & Kavukcuoglu (2017), arXiv:1711.00937;
+Razavi, van den Oord & Vinyals (2019), arXiv:1906.00446. Writes vq.json and vq.png.
 """
 
 import argparse
