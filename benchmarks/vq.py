@@ -11,13 +11,12 @@ the codes, and how many of the 64 no test image uses.
 Photographs: 32x32 colour crops, tested on columns of the pictures that no training crop touches,
 at 768 bits a crop, all codes taken as equally likely: one grid of 8x8 codes out of 4096, or of
 16x16 out of 8, against 16x16 out of 4 below 8x8 out of 16. `--settings 576` has 8x8 out of 512
-against 8x8 out of 128 below 4x4 out of 256, and `1024` 16x16 out of 16 against 16x16 out of 4 below
-8x8 out of 256; in `768-seconds` the two grids have twice the epochs of the one with 4096 codes,
-which takes longer even so. The one grid's networks have more channels, so that the numbers of
-parameters are alike. Each is trained at the rate of the experiment, and for a third of these epochs
-more at a tenth of it. Squared errors are compared crop by crop, with the 95 % interval over crops
-of the mean over seeds; neighbouring crops overlap, so that the interval is taken from means over
-every second row of crops of each picture as well (`blocks`).
+against 8x8 out of 128 below 4x4 out of 256; in `768-seconds` the two grids have twice the epochs of
+the one with 4096 codes, which takes longer even so. The one grid's networks have more channels, so
+that the numbers of parameters are alike. Each is trained at the rate of the experiment, and for a
+third of these epochs more at a tenth of it. Squared errors are compared seed by seed and crop by
+crop, with 95 % intervals over both; neighbouring crops overlap, so that there is one over every
+second row of crops of each picture as well.
 
 The picture has what each kind makes of test crops, and what two grids with masked-convolution
 priors draw, top first. Source: van den Oord, Vinyals & Kavukcuoglu (2017), arXiv:1711.00937;
@@ -41,6 +40,7 @@ import ppvae
 from ppvae.data import Data, Source, load
 from ppvae.examples.vq_vae import figures
 from ppvae.experiment import build, find_recipe
+from ppvae.intervals import paired_interval
 from ppvae.plot.mosaic import draw_mosaic
 
 Kind = tuple[str, int, dict[str, Any]]
@@ -58,10 +58,6 @@ SETTINGS: dict[str, dict[str, Kind]] = {
         "two grids": ("vq-vae2", 12, TWO),
     },
     "768-seconds": {"one grid, 8x8": ONE_8, "two grids": ("vq-vae2", 24, TWO)},
-    "1024": {
-        "one grid, 16x16": ("vq-vae", 12, {"codes": 16, "width": 52, "halvings": 1}),
-        "two grids": ("vq-vae2", 12, {"codes": 4, "top_codes": 256, "halvings": 1}),
-    },
 }
 
 
@@ -122,30 +118,24 @@ def of_photographs(x: Tensor, setting: str, seeds: list[int], jobs: int) -> dict
             pictures[cell["grids"]] = found
             errors[cell["grids"]].append((found - x).square().mean(1))
             print("photographs", setting, cell, flush=True)
-    each = {name: torch.stack(found).mean(0) / x.var() for name, found in errors.items()}
+    each = {name: torch.stack(found) / x.var() for name, found in errors.items()}
     two = each.pop("two grids")
-    kept = {
-        "cells": cells,
-        "two grids": float(two.mean()),
-        "more with": {
-            name: {"mean": float(one.mean()), "crops": interval(one - two)}
-            | {"blocks": interval(blocks(one - two))}
-            for name, one in each.items()
-        },
+    more = {
+        name: {"crops": paired(one - two), "rows of crops": paired(blocks(one - two))}
+        for name, one in each.items()
     }
-    return {"kept": kept, "pictures": pictures}
+    return {"kept": {"cells": cells, "more with": more}, "pictures": pictures}
+
+
+def paired(differences: Tensor) -> dict[str, float]:
+    """Their mean by seed and row, (S, R), and the ends of its 95 % interval."""
+    return paired_interval(differences.double().numpy())._asdict()
 
 
 def blocks(each: Tensor) -> Tensor:
-    """Means over the crops of one row of crops in one picture, so that blocks hardly overlap."""
-    # 25 rows of 7 crops in each of the two pictures; every second row has no pixel of the next.
-    return each.reshape(2, 25, 7)[:, ::2].mean(2).flatten()
-
-
-def interval(each: Tensor) -> dict[str, float]:
-    """Mean and half the width of its 95 % interval."""
-    half = 1.96 * float(each.std()) / len(each) ** 0.5
-    return {"mean": float(each.mean()), "half_width": half, "number": len(each)}
+    """Means over the crops of every second row of each picture, (S, 26), which share no pixel."""
+    # 25 rows of 7 crops in each of the two pictures, 16 pixels apart and 32 high.
+    return each.reshape(-1, 2, 25, 7)[:, :, ::2].mean(3).flatten(1)
 
 
 def picture(pictures: dict[str, Tensor], drawn: Tensor, shape: Any) -> Figure:
@@ -163,7 +153,8 @@ def picture(pictures: dict[str, Tensor], drawn: Tensor, shape: Any) -> Figure:
 def main() -> int:
     """Train what is asked for, print, and keep all."""
     parser = argparse.ArgumentParser(description="Vector-quantised codes.")
-    parser.add_argument("--parts", nargs="+", default=["mnist", "photographs", "draws"])
+    parts = ["mnist", "photographs", "draws"]
+    parser.add_argument("--parts", nargs="+", default=parts, choices=parts)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--settings", nargs="+", default=["768"], choices=list(SETTINGS))
     parser.add_argument("--jobs", type=int, default=1, help="trainings at a time on photographs")
@@ -171,6 +162,8 @@ def main() -> int:
     parser.add_argument("--mnist-epochs", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     chosen = parser.parse_args()
+    if "draws" in chosen.parts and "photographs" not in chosen.parts:
+        parser.error("draws stand beside photographs; ask for both.")
     torch.set_num_threads(1)
     found: dict[str, Any] = {}
     chosen.out.mkdir(parents=True, exist_ok=True)
@@ -181,7 +174,7 @@ def main() -> int:
             for setting in chosen.settings
         }
         found["photographs"] = {setting: each["kept"] for setting, each in made.items()}
-    if {"photographs", "draws"} <= set(chosen.parts):
+    if "draws" in chosen.parts:
         name, epochs, options = SETTINGS[chosen.settings[0]]["two grids"]
         run, _ = trained(name, data, epochs, 0, **options)
         drawn = torch.as_tensor(ppvae.sample(run, 32)["x_mean"].values)
