@@ -70,7 +70,7 @@ def vq_vae(
         commitment: weight of the squared distance between vectors and their codes, in nats.
         prior: causal (masked convolutions) or uniform, -log K a code.
         trained: folder of a run of vq-vae, whose networks and codes are held fixed, so that the
-            prior alone is learned.
+            prior alone is learned; codes, code_dim, width and halvings are then the run's.
         halvings: of the image's sides, down to the grid's; 0 for what is said above.
     """
     if prior not in PRIORS:
@@ -81,6 +81,7 @@ def vq_vae(
     shape = grid_shape(data.image_shape, halvings)
     if trained:
         decoder, encoder, codebook, likelihood = _held(trained)
+        shape = next(each.grid_shape for each in encoder.modules() if isinstance(each, GridEncoder))
     else:
         size = {"channels": width, "halvings": halvings}
         encoder = GridEncoder(data.image_shape, code_dim, **size)

@@ -33,7 +33,7 @@ def test_with_a_trained_run_the_prior_alone_is_learned(digits, tmp_path):
     small = {"width": 4, "codes": 8, "code_dim": 3}
     quick = {"epochs": 1, "device": "cpu", "threads": 1, "progress": False}
     recipe = find_recipe("vq-vae")
-    first = build(recipe, digits, prior="uniform", **small)
+    first = build(recipe, digits, prior="uniform", halvings=2, **small)
     ppvae.fit(first, digits, folder=tmp_path / "codes", **quick)
     second = build(recipe, digits, trained=str(tmp_path / "codes"), **small)
     before = {name: value.clone() for name, value in second.model.state_dict().items()}
